@@ -1,0 +1,9 @@
+"""The settings of the unit tests: the example's first stage with every rung installed, none configured."""
+
+from __future__ import annotations
+
+from example_project.settings.stage_01_one_server import *  # noqa: F403
+from example_project.settings.stage_01_one_server import INSTALLED_APPS as SITE_APPS
+
+RUNGS = ["cache", "cdn", "db", "health", "observability", "queue", "regions", "sessions"]
+INSTALLED_APPS = list(dict.fromkeys([*SITE_APPS, *(f"scalekit.{rung}" for rung in RUNGS)]))
