@@ -1,0 +1,79 @@
+"""The command line of the demonstration."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from scalekit.core.exceptions import ScalekitError
+from scalekit.testing.servers import Topology
+
+from example_project.demo import board, tour
+from example_project.demo.site import DemoSite
+from example_project.demo.steps import DemoFailed
+
+DESCRIPTION = """\
+Run the photo site on a load balancer, two web servers, a PostgreSQL primary with two streaming
+replicas, two shards, a cache, a CDN edge, shared sessions and a job queue with a worker: real
+servers, all on this machine, all stopped when you press Ctrl-C."""
+
+EPILOG = """\
+make demo                          browse it, and watch which server answers what
+make demo ARGS=--tour              a scripted visit that proves every rung, and ends
+make demo ARGS="--port 9000"       on another port"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parse = argparse.ArgumentParser(
+        prog="python -m example_project demo",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parse.add_argument("--tour", action="store_true", help="prove each rung over HTTP, then stop")
+    parse.add_argument(
+        "--port",
+        type=int,
+        default=None,
+        help="port of the load balancer (default: 8000, with --tour any free one)",
+    )
+    parse.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(".demo"),
+        help="where the servers keep their files; emptied at the end (default: .demo)",
+    )
+    parse.add_argument("--people", type=int, default=24, help="people to make up (default: 24)")
+    parse.add_argument("--photos", type=int, default=60, help="photos to share (default: 60)")
+    return parse
+
+
+def main(argv: list[str]) -> int:
+    """Run the demonstration; return the exit status."""
+    options = parser().parse_args(argv)
+    console = Console(highlight=False)
+    try:
+        with Topology(options.folder) as topology:
+            return run(topology, options, console)
+    except (ScalekitError, DemoFailed) as error:
+        Console(stderr=True, highlight=False).print(f"[red]{error}", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped; nothing is left running.")
+        return 130
+
+
+def run(topology: Topology, options: argparse.Namespace, console: Console) -> int:
+    site = DemoSite(topology, port=options.port or (0 if options.tour else 8000))
+    site.start(console, people=options.people, photos=options.photos)
+    if options.tour:
+        return tour.run(site, console)
+    board.show(site, console)
+    console.print("\nStopped; nothing is left running.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,236 @@
+"""``make demo ARGS=--tour``: a visit over HTTP that proves each rung, one line each."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+import secrets
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from example_project.demo.steps import DemoFailed
+from example_project.demo.visitor import Visitor
+from example_project.demo.watching import Metrics, json_lines
+from example_project.sample_photos import FOLDER as SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import httpx
+    from rich.console import Console
+
+    from example_project.demo.site import DemoSite
+
+PATIENCE = 15.0  # seconds; everything waited for here takes well under one on an idle machine
+
+
+class Tour:
+    """The visitor, what they have learned so far, and one method a rung."""
+
+    def __init__(self, site: DemoSite) -> None:
+        self.site = site
+        self.visitor = Visitor(site.url)
+        self.metrics = Metrics(site)
+        self.photo_id = 0
+        self.upload: httpx.Response | None = None
+
+    def steps(self) -> list[tuple[str, Callable[[], str]]]:
+        return [
+            ("load balancer", self.both_web_servers_answer),
+            ("health", self.probes_and_metrics_answer),
+            ("replicas", self.reads_go_to_a_replica),
+            ("read your writes", self.a_write_is_read_back_at_once),
+            ("a replica dies", self.no_request_fails_without_a_replica),
+            ("cache", self.the_second_read_is_a_hit),
+            ("CDN", self.static_files_come_from_the_edge),
+            ("shards", self.a_photo_lies_on_its_owners_shard),
+            ("message queue", self.the_worker_makes_the_thumbnail),
+            ("logging", self.web_server_and_worker_share_a_request_id),
+            ("stateless web tier", self.a_login_outlives_its_web_server),
+        ]
+
+    def both_web_servers_answer(self) -> str:
+        for _ in range(20):
+            self.visitor.get("/explore/")
+        answered = Counter(self._upstreams(self.site.lb.access_log))
+        missing = [web.name for web in self.site.webs if not answered[web.name]]
+        require(not missing, f"{', '.join(missing)} answered none of 20 requests")
+        return ", ".join(f"{name} answered {count}" for name, count in sorted(answered.items()))
+
+    def _upstreams(self, access_log: object) -> Iterator[str]:
+        names = {web.address: web.name for web in self.site.webs}
+        for line in json_lines(access_log):
+            yield names.get(line["upstream_addr"].split(",")[-1].strip(), "another")
+
+    def probes_and_metrics_answer(self) -> str:
+        for path in ("/livez", "/readyz"):
+            self.visitor.get(path)
+        closed = self.visitor.http.get("/metrics").status_code
+        require(closed in {401, 403, 404}, f"/metrics is open to everyone ({closed})")
+        return f"/livez, /readyz; /metrics has {len(self.metrics.read())} series, for its token only"
+
+    def reads_go_to_a_replica(self) -> str:
+        before = self.metrics.reads_by_alias()
+        stranger = Visitor(self.site.url)
+        for _ in range(10):
+            stranger.get("/explore/")
+        reads = self.metrics.reads_by_alias() - before
+        replicas = {alias: n for alias, n in reads.items() if alias.startswith("replica") and n}
+        require(replicas, f"all reads went to {dict(reads)}")
+        return ", ".join(f"{alias} took {n:.0f} reads" for alias, n in sorted(replicas.items()))
+
+    def a_write_is_read_back_at_once(self) -> str:
+        name = "tour_" + secrets.token_hex(4)
+        password = secrets.token_urlsafe(12)
+        with self._replicas_lagging():
+            self.visitor.submit(
+                "/join/", {"username": name, "name": "A Visitor", "password": password}
+            )
+            bio = f"Here since {time.strftime('%H:%M:%S')}"
+            self.visitor.submit("/settings/", {"name": "A Visitor", "bio": bio})
+            page = self.visitor.get(f"/@{name}/").text
+        self.username, self.password = name, password
+        require(bio in page, "the page shows the profile as it was before the change")
+        return "signed up and changed the profile while both replicas stood still; saw both at once"
+
+    @contextlib.contextmanager
+    def _replicas_lagging(self) -> Iterator[None]:
+        for replica in self.site.replicas:
+            replica.pause_replay()
+        try:
+            yield
+        finally:
+            for replica in self.site.replicas:
+                replica.resume_replay()
+
+    def no_request_fails_without_a_replica(self) -> str:
+        stranger = Visitor(self.site.url)
+        killed = self.site.replicas[0]
+        killed.kill()
+        for _ in range(40):
+            stranger.get("/explore/")
+        killed.start()
+        return f"{killed.name} was killed; 40 of 40 requests were answered"
+
+    def the_second_read_is_a_hit(self) -> str:
+        user_id = self._user_id()
+        self.visitor.get(f"/users/{user_id}")
+        before = self.metrics.total("scalekit_cache_read_total", result="hit")
+        card = self.visitor.get(f"/users/{user_id}").json()
+        hits = self.metrics.total("scalekit_cache_read_total", result="hit") - before
+        require(hits >= 1, "the second read of a profile was not answered from the cache")
+        return f"GET /users/{user_id} ({card['username']}) a second time: {hits:.0f} from the cache"
+
+    def _user_id(self) -> int:
+        sql = "SELECT id FROM auth_user WHERE username = %s"
+        [(user_id,)] = self.site.primary.execute(sql, [self.username], database="photos")
+        return int(user_id)
+
+    def static_files_come_from_the_edge(self) -> str:
+        page = self.visitor.get("/explore/").text
+        match = re.search(r'href="([^"]+\.css)"', page)
+        require(match, "the page names no style sheet")
+        url = match[1]
+        require(url.startswith(self.site.cdn_url), f"{url} is not on the edge {self.site.cdn_url}")
+        require(re.search(r"\.[0-9a-f]{8,}\.css$", url), f"{url} has no hash in its name")
+        self.visitor.get(url)
+        again = self.visitor.get(url)
+        policy, state = again.headers["Cache-Control"], again.headers["X-Cache"]
+        require("immutable" in policy, f"Cache-Control is {policy!r}")
+        require(state == "HIT", f"the second request for it was a {state} at the edge")
+        return f"{url.rpartition('/')[2]}: {state}, {policy}"
+
+    def a_photo_lies_on_its_owners_shard(self) -> str:
+        file = SAMPLES / "tabby.jpg"
+        self.upload = self.visitor.submit(
+            "/photos/new/",
+            {"caption": "From the tour", "alt": "A tabby cat"},
+            files={"image": (file.name, file.read_bytes(), "image/jpeg")},
+        )
+        self.photo_id = int(re.findall(r"\d+", self.upload.headers["Location"])[0])
+        found = [s.name for s in [self.site.primary, *self.site.shards] if self._has_photo(s)]
+        expected = self._owners_shard()
+        require(found == [expected], f"the photo lies on {found}, its owner's shard is {expected}")
+        return f"photo {self.photo_id} lies on {expected} and nowhere else"
+
+    def _has_photo(self, server: object) -> bool:
+        tables = "SELECT 1 FROM pg_tables WHERE tablename = 'photos_photo'"
+        if not server.execute(tables, database="photos"):
+            return False
+        sql = "SELECT 1 FROM photos_photo WHERE id = %s"
+        return bool(server.execute(sql, [self.photo_id], database="photos"))
+
+    def _owners_shard(self) -> str:
+        from scalekit.db.sharding.slots import Slots
+
+        names = [shard.name for shard in self.site.shards]
+        return Slots("users", shards=names, slots=4096).shard_for(self._user_id())
+
+    def the_worker_makes_the_thumbnail(self) -> str:
+        started = time.monotonic()
+        url = wait_for(
+            lambda: self.visitor.get(f"/photos/{self.photo_id}/thumbnail/").json()["url"],
+            "no thumbnail came from the worker",
+        )
+        took = time.monotonic() - started
+        image = self.visitor.get(url)
+        require(image.headers["Content-Type"] == "image/jpeg", "the thumbnail is no JPEG")
+        return f"there after {took:.1f} s, {len(image.content) // 1024} KiB from the edge"
+
+    def web_server_and_worker_share_a_request_id(self) -> str:
+        assert self.upload is not None
+        request_id = self.upload.headers["X-Request-ID"]
+        for servers in (self.site.webs, [self.site.worker]):
+            wait_for(
+                lambda servers=servers: any(
+                    line.get("request_id") == request_id
+                    for server in servers
+                    for line in json_lines(server.log)
+                ),
+                f"no log line of {servers[0].name} has the request id {request_id}",
+            )
+        return f"request_id {request_id} stands in both logs"
+
+    def a_login_outlives_its_web_server(self) -> str:
+        member = Visitor(self.site.url)
+        member.log_in(self.username, self.password)
+        web = self.site.webs[0]
+        web.kill()
+        kept = [member.is_logged_in() for _ in range(10)]
+        require(all(kept), f"{kept.count(False)} of 10 requests had lost the login")
+        web.start()
+        return f"{web.name} was killed; the login held on {self.site.webs[1].name} 10 of 10 times"
+
+
+def require(fact: object, otherwise: str) -> None:
+    """End the tour unless `fact` is true."""
+    if not fact:
+        raise DemoFailed(otherwise)
+
+
+def wait_for(ask: Callable[[], object], otherwise: str) -> object:
+    """Return the first true answer; give up after `PATIENCE` seconds."""
+    deadline = time.monotonic() + PATIENCE
+    for wait in itertools.chain([0.02, 0.05, 0.1], itertools.repeat(0.2)):
+        if answer := ask():
+            return answer
+        require(time.monotonic() < deadline, f"{otherwise} within {PATIENCE:.0f} s")
+        time.sleep(wait)
+    raise AssertionError  # the loop ends by an answer or an error
+
+
+def run(site: DemoSite, console: Console) -> int:
+    """Take the tour; return 0, or 1 at the first rung that fails."""
+    tour = Tour(site)
+    for rung, step in tour.steps():
+        try:
+            proof = step()
+        except (DemoFailed, OSError, KeyError, ValueError, json.JSONDecodeError) as error:
+            console.print(f"[red]✗[/] {rung:<19} {error}", soft_wrap=True)
+            return 1
+        console.print(f"[green]✓[/] {rung:<19} {proof}", soft_wrap=True)
+    return 0
+
