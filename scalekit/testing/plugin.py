@@ -1,0 +1,102 @@
+"""Real servers as pytest fixtures: one topology for the session, and a fresh one for a test that breaks things.
+
+Each server starts when a test first asks for it. Where a server's program is missing the test is skipped, except
+with CI=true in the environment, where a missing server is a failure. This module imports neither Django nor the
+servers: pytest loads it in every project that has scalekit installed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from scalekit.testing.servers import Postgres, Topology, Valkey
+
+
+@pytest.fixture(scope="session")
+def scalekit_topology(scalekit_templates: Path) -> Iterator[Topology]:
+    """Give the topology that all session fixtures of this plugin live in; add servers of your own to it."""
+    from scalekit.testing.servers import Topology
+
+    with Topology(templates=scalekit_templates) as topology:
+        yield topology
+
+
+@pytest.fixture
+def scalekit_servers(scalekit_templates: Path) -> Iterator[Topology]:
+    """Give a fresh topology for this test alone, which may kill, freeze or promote what is in it."""
+    from scalekit.testing.servers import Topology
+
+    with Topology(templates=scalekit_templates) as topology:
+        yield topology
+
+
+@pytest.fixture(scope="session")
+def scalekit_templates() -> Iterator[Path]:
+    """Give the folder in which topologies share an initialised PostgreSQL cluster, so that initdb runs once."""
+    from scalekit.testing.servers.folders import temporary_folder
+
+    with temporary_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres_primary(scalekit_topology: Topology) -> Postgres:
+    """Give the primary of the session."""
+    return scalekit_topology.postgres("primary")
+
+
+@pytest.fixture(scope="session")
+def postgres_replicas(
+    scalekit_topology: Topology, postgres_primary: Postgres
+) -> tuple[Postgres, Postgres]:
+    """Give two hot standbys that stream from the primary of the session."""
+    replica = scalekit_topology.postgres_replica
+    return replica(postgres_primary, "replica_1"), replica(postgres_primary, "replica_2")
+
+
+@pytest.fixture(scope="session")
+def postgres_shards(scalekit_topology: Topology) -> tuple[Postgres, Postgres]:
+    """Give two further primaries."""
+    return scalekit_topology.postgres("shard_0"), scalekit_topology.postgres("shard_1")
+
+
+@pytest.fixture(scope="session")
+def valkey(scalekit_topology: Topology) -> Valkey:
+    """Give the Valkey (or Redis) of the session; it is not emptied between tests."""
+    return scalekit_topology.valkey("valkey")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Skip, outside CI, a test whose fixtures need a server that is not installed."""
+    return (yield from _skipping_what_is_missing())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Skip, outside CI, a test that itself asks for a server that is not installed."""
+    return (yield from _skipping_what_is_missing())
+
+
+def _skipping_what_is_missing() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except Exception as error:
+        if os.environ.get("CI") == "true" or not _is_missing_binary(error):
+            raise
+        pytest.skip(str(error))
+
+
+def _is_missing_binary(error: Exception) -> bool:
+    """Compare by name: importing the class here would import the servers for every failing test of a project."""
+    return (
+        type(error).__module__.startswith("scalekit.")
+        and type(error).__name__ == "ServerBinaryMissing"
+    )
