@@ -1,0 +1,56 @@
+"""The Tasks framework: Django's own since 6.0, the `django-tasks` backport on 5.2, or both at once.
+
+The two have the same modules but different classes: Wagtail, for one, uses the backport on every Django.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import django
+
+from scalekit.queue.exceptions import DependencyMissing
+
+BACKPORT = "django_tasks"
+PRIMARY = "django.tasks" if django.VERSION >= (6, 0) else BACKPORT
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """One of the two, by those of its modules that a backend needs."""
+
+    base: Any
+    signals: Any
+    backends: Any
+    exceptions: Any
+    task_backends: Any
+
+
+@cache
+def framework(name: str = PRIMARY) -> Framework:
+    """Return the framework in package `name`. Raises `DependencyMissing` on Django 5.2 without the backport."""
+    try:
+        package = import_module(name)
+    except ModuleNotFoundError as error:
+        raise DependencyMissing from error
+    return Framework(
+        base=import_module(f"{name}.base"),
+        signals=import_module(f"{name}.signals"),
+        backends=import_module(f"{name}.backends.base"),
+        exceptions=import_module(f"{name}.exceptions"),
+        task_backends=package.task_backends,
+    )
+
+
+def loaded_frameworks() -> list[Framework]:
+    """Return the frameworks that something in this process has imported."""
+    return [framework(name) for name in {PRIMARY, BACKPORT} if name in sys.modules]
+
+
+def framework_of(task: object) -> Framework | None:
+    """Return the framework whose Task `task` is; None if it is no Task."""
+    return next((f for f in loaded_frameworks() if isinstance(task, f.base.Task)), None)
