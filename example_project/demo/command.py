@@ -14,6 +14,8 @@ from example_project.demo import board, tour
 from example_project.demo.site import DemoSite
 from example_project.demo.steps import DemoFailed
 
+FOLDER = Path(".demo")  # the servers' files; one demonstration at a time, and gone at its end
+
 DESCRIPTION = """\
 Run the photo site on a load balancer, two web servers, a PostgreSQL primary with two streaming
 replicas, two shards, a cache, a CDN edge, shared sessions and a job queue with a worker: real
@@ -37,13 +39,7 @@ def parser() -> argparse.ArgumentParser:
         "--port",
         type=int,
         default=None,
-        help="port of the load balancer (default: 8000, with --tour any free one)",
-    )
-    parse.add_argument(
-        "--folder",
-        type=Path,
-        default=Path(".demo"),
-        help="where the servers keep their files; emptied at the end (default: .demo)",
+        help="port of the load balancer (default: 8000, with --tour 0: any free one)",
     )
     parse.add_argument("--people", type=int, default=24, help="people to make up (default: 24)")
     parse.add_argument("--photos", type=int, default=60, help="photos to share (default: 60)")
@@ -55,7 +51,7 @@ def main(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     console = Console(highlight=False)
     try:
-        with Topology(options.folder) as topology:
+        with Topology(FOLDER, keep=False) as topology:
             return run(topology, options, console)
     except (ScalekitError, DemoFailed) as error:
         Console(stderr=True, highlight=False).print(f"[red]{error}", soft_wrap=True)
@@ -66,8 +62,10 @@ def main(argv: list[str]) -> int:
 
 
 def run(topology: Topology, options: argparse.Namespace, console: Console) -> int:
-    site = DemoSite(topology, port=options.port or (0 if options.tour else 8000))
-    site.start(console, people=options.people, photos=options.photos)
+    port = (0 if options.tour else 8000) if options.port is None else options.port
+    site = DemoSite(topology, port=port)
+    site.start(console)
+    site.fill(people=options.people, photos=options.photos)
     if options.tour:
         return tour.run(site, console)
     board.show(site, console)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scalekit.testing.servers.ports import is_free
 
 from example_project.demo.steps import DemoFailed
 
@@ -52,17 +55,36 @@ class DemoSite:
         edge = [self.cdn, self.lb, *self.webs]
         return [*edge, *self.databases, self.valkey, self.worker]
 
-    def start(self, console: Console, *, people: int, photos: int) -> None:
-        """Start everything and fill it in. Raises `DemoFailed` or a `ServerError`."""
+    def start(self, console: Console) -> None:
+        """Start every server. Raises `DemoFailed` or a `ServerError`."""
+        self._require_port()
+        self._forget_the_last_time()
         with console.status("Starting") as status:
             for what, step in self._steps():
                 status.update(f"{what} ...")
                 step()
         console.print("[green]Started[/] " + ", ".join(server.name for server in self.servers))
+
+    def fill(self, *, people: int, photos: int) -> None:
+        """Make up people who share photos, with a progress bar."""
         self.manage(
             "seed_photos", f"--people={people}", f"--photos={photos}", f"--password={PASSWORD}",
             quiet=False,
         )  # fmt: skip
+
+    def _require_port(self) -> None:
+        if not is_free(self.port):
+            other = self.topology.free_port()
+            raise DemoFailed(
+                f"Port {self.port} is taken: stop what listens there, "
+                f'or choose another: make demo ARGS="--port {other}"'
+            )
+
+    def _forget_the_last_time(self) -> None:
+        """Remove what a demonstration that was killed has left."""
+        for path in self.topology.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
 
     def _steps(self) -> list[tuple[str, Callable[[], None]]]:
         return [
@@ -155,9 +177,9 @@ class DemoSite:
         }
 
 
-def address(server: Postgres) -> str:
-    """Return the URL of the site's database on a server."""
-    return server.url.rpartition("/")[0] + f"/{DATABASE}"
+def address(server: Postgres, database: str = DATABASE) -> str:
+    """Return the URL of one of its databases; by default the site's."""
+    return server.url.rpartition("/")[0] + f"/{database}"
 
 
 def folder(path: Path) -> Path:

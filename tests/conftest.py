@@ -1,0 +1,47 @@
+"""What all tests share. In CI nothing may be skipped but what another version of Python or Django is for."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from example_project.demo.site import DemoSite
+
+ALLOWED_SKIP = "other version: "  # how the reason of a skip must begin to be allowed in CI
+
+
+def skipped_without_leave(reports: list[pytest.TestReport]) -> list[str]:
+    """Return the tests that CI may not skip."""
+    reasons = {r.nodeid: str(r.longrepr[-1]) if isinstance(r.longrepr, tuple) else "" for r in reports}
+    return [node for node, reason in reasons.items() if ALLOWED_SKIP not in reason]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run in CI that has left something out."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") != "true" or reporter is None or exitstatus != pytest.ExitCode.OK:
+        return
+    missing = skipped_without_leave(reporter.stats.get("skipped", []))
+    if missing:
+        reporter.write_line(f"\nSkipped in CI, where everything must run: {', '.join(missing)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    """The whole ladder, started once, with a few people and photos."""
+    from rich.console import Console
+    from scalekit.testing.servers import Topology
+
+    from example_project.demo.site import DemoSite
+
+    with Topology(tmp_path_factory.mktemp("demo") / "servers") as topology:
+        site = DemoSite(topology)
+        site.start(Console(quiet=True))
+        site.manage("seed_photos", "--people=6", "--photos=12", f"--password={site.password}")
+        yield site
