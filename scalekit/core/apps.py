@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from typing import ClassVar
 
 from django.apps import AppConfig
 from django.utils.module_loading import module_has_submodule
@@ -12,7 +11,7 @@ from django.utils.module_loading import module_has_submodule
 class RungConfig(AppConfig):
     """Load a rung's system checks, and those that all rungs share, when Django is ready."""
 
-    default_auto_field: ClassVar[str] = "django.db.models.BigAutoField"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register the checks; open nothing, query nothing."""

@@ -47,7 +47,7 @@ class Backends(Generic[B]):
             raise self._invalid(alias, f"no such alias; the setting has {known}")
         if not isinstance(config, dict) or "BACKEND" not in config:
             raise self._invalid(alias, 'write {"BACKEND": "dotted.path", "OPTIONS": {...}}')
-        backend = self._load(alias, config["BACKEND"])
+        backend: Callable[..., B] = self._load(alias, config["BACKEND"])
         try:
             return backend(alias, **config.get("OPTIONS", {}))
         except (TypeError, ValueError) as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
+from django.views.debug import SafeExceptionReporterFilter
 
 import scalekit
 from scalekit.core.exceptions import SettingInvalid
@@ -66,28 +67,35 @@ class Setting(Generic[T]):
     def __get__(self, instance: Settings | None, owner: type[Settings]) -> Setting[T] | T:
         if instance is None:
             return self
-        value = _values.get(self.name, _UNSET)
+        value: T = _values.get(self.name, _UNSET)
         if value is _UNSET:
             value = _values[self.name] = self.read()
         return value
 
     def read(self) -> T:
         """Return the project's value, or the default. Raises `SettingInvalid`."""
-        value = getattr(django_settings, self.name, _UNSET)
+        value: T = getattr(django_settings, self.name, _UNSET)
         if value is _UNSET:
-            return self.default() if callable(self.default) else self.default
+            return self._default()
         if not self._accepts(value):
-            msg = f"{self.name} = {value!r}: expected {self.expected}. {self.help} {self._remedy()}"
+            shown = SafeExceptionReporterFilter().cleanse_setting(self.name, value)
+            msg = f"{self.name} = {shown!r}: expected {self.expected}. {self.help} {self._remedy()}"
             raise SettingInvalid(msg)
         return value
 
     def _accepts(self, value: Any) -> bool:
         if isinstance(value, bool) and bool not in self.kinds:
             return False
-        return isinstance(value, self.kinds) and (self.valid is None or self.valid(value))
+        of_kind = isinstance(value, self.kinds)
+        return of_kind and (self.valid is None or self.valid(value))
+
+    def _default(self) -> T:
+        default: Any = self.default
+        value: T = default() if callable(default) else default
+        return value
 
     def _remedy(self) -> str:
-        default = self.default() if callable(self.default) else self.default
+        default = self._default()
         return f"Write for example {self.name} = {default!r}, or remove the line for that default."
 
 

@@ -67,7 +67,7 @@ class Fact(Generic[T]):
 
     def get(self) -> T:
         """Return the value bound by the innermost block, else the unit's, else the default."""
-        bound = self._bound.get()
+        bound: T = self._bound.get()
         if bound is not _UNSET:
             return bound
         unit = _unit.get()

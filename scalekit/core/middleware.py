@@ -17,8 +17,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -113,7 +114,8 @@ class _Run:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None and self.open:
             self.open = False
-            self.flow.throw(error)
+            with suppress(StopIteration):  # ending is no answer: the error goes on
+                self.flow.throw(error)
 
     def take(self, response: HttpResponseBase) -> None:
         self.response = response
@@ -132,11 +134,16 @@ class _Run:
             self.finish(Ending(bytes=len(response.content)))  # type: ignore[attr-defined]  # not a stream
         elif isinstance(response, FileResponse) and response.file_to_stream is not None:
             # Left alone, so that the server may still use sendfile; it calls close() when done.
-            length = response.headers.get("Content-Length")
-            ending = Ending(bytes=int(length) if length else None)
-            response._resource_closers.append(lambda: self.finish(ending))  # noqa: SLF001
+            length = response.headers.get("Content-Length", "")
+            ending = Ending(bytes=int(length) if length.isdecimal() else None)
+            closing = partial(self._finish_in, _this_unit(), ending)
+            response._resource_closers.append(closing)  # type: ignore[attr-defined]  # noqa: SLF001 - no stub
         else:
             _follow(response, self)
+
+    def _finish_in(self, unit: Unit, ending: Ending) -> None:
+        with unit_of_work(unit):
+            self.finish(ending)
 
     def finish(self, ending: Ending) -> None:
         if self.open:
@@ -146,9 +153,13 @@ class _Run:
 
 
 def _follow(response: Any, run: _Run) -> None:
-    unit = current_unit() or {}
     stream = _AsyncStream if response.is_async else _Stream
-    response.streaming_content = stream(response.streaming_content, unit, run.finish)
+    response.streaming_content = stream(response.streaming_content, _this_unit(), run.finish)
+
+
+def _this_unit() -> Unit:
+    unit = current_unit()
+    return {} if unit is None else unit
 
 
 class _Follower:
