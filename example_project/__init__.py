@@ -1,0 +1,1 @@
+"""A photo-sharing site whose code never changes while its settings climb the ladder."""

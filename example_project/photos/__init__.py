@@ -1,0 +1,1 @@
+"""People, the photos they share, and what others say about them."""

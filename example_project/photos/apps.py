@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class PhotosConfig(AppConfig):
+    name = "example_project.photos"
+    label = "photos"
+    verbose_name = "Sunprint"
+    default_auto_field = "django.db.models.BigAutoField"

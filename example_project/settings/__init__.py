@@ -1,0 +1,1 @@
+"""The ladder, one file a stage: each imports the one before and adds its own few lines."""

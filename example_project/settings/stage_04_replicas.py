@@ -1,0 +1,23 @@
+"""Reads go to streaming replicas; visitors always see what they have just written."""
+
+from .environment import before, postgresql, required_list
+from .stage_03_load_balancer import *
+
+DATABASES |= {
+    f"replica_{number}": postgresql(
+        url, SCALEKIT={"REPLICA_OF": "default"}, TEST={"MIRROR": "default"}
+    )
+    for number, url in enumerate(
+        required_list(
+            "DATABASE_REPLICA_URLS", example="postgresql://...@r1/photos,postgresql://...@r2/photos"
+        ),
+        start=1,
+    )
+}
+DATABASE_ROUTERS = ["scalekit.db.router.Router"]
+INSTALLED_APPS = [*INSTALLED_APPS, "scalekit.db"]
+MIDDLEWARE = before(
+    MIDDLEWARE,
+    "django.middleware.security.SecurityMiddleware",
+    "scalekit.db.middleware.ReadYourWrites",
+)
