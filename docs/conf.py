@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import reference_pages  # noqa: E402 - found through the path above
+
 import scalekit  # noqa: E402
 
 project = "scalekit"

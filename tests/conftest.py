@@ -17,7 +17,9 @@ ALLOWED_SKIP = "other version: "  # how the reason of a skip must begin to be al
 
 def skipped_without_leave(reports: list[pytest.TestReport]) -> list[str]:
     """Return the tests that CI may not skip."""
-    reasons = {r.nodeid: str(r.longrepr[-1]) if isinstance(r.longrepr, tuple) else "" for r in reports}
+    reasons = {
+        r.nodeid: str(r.longrepr[-1]) if isinstance(r.longrepr, tuple) else "" for r in reports
+    }
     return [node for node, reason in reasons.items() if ALLOWED_SKIP not in reason]
 
 
@@ -36,9 +38,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
     """The whole ladder, started once, with a few people and photos."""
     from rich.console import Console
-    from scalekit.testing.servers import Topology
 
     from example_project.demo.site import DemoSite
+    from scalekit.testing.servers import Topology
 
     with Topology(tmp_path_factory.mktemp("demo") / "servers") as topology:
         site = DemoSite(topology)

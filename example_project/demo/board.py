@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
-    from scalekit.testing.servers import Server
 
     from example_project.demo.site import DemoSite
+    from scalekit.testing.servers import Server
 
 REFRESH = 1.0  # seconds
 

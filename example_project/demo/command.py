@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from scalekit.core.exceptions import ScalekitError
-from scalekit.testing.servers import Topology
 
 from example_project.demo import board, tour
 from example_project.demo.site import DemoSite
 from example_project.demo.steps import DemoFailed
+from scalekit.core.exceptions import ScalekitError
+from scalekit.testing.servers import Topology
 
 FOLDER = Path(".demo")  # the servers' files; one demonstration at a time, and gone at its end
 

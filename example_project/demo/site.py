@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalekit.testing.servers.ports import is_free
-
 from example_project.demo.steps import DemoFailed
+from scalekit.testing.servers.ports import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
+
     from scalekit.testing.servers import Postgres, Process, Server, Topology
 
 ROOT = Path(__file__).resolve().parent.parent.parent

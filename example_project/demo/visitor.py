@@ -19,7 +19,9 @@ class Visitor:
     def get(self, path: str, **headers: str) -> httpx.Response:
         return checked(self.http.get(path, headers=headers))
 
-    def submit(self, path: str, data: dict[str, Any], files: Any = None, **extra: Any) -> httpx.Response:
+    def submit(
+        self, path: str, data: dict[str, Any], files: Any = None, **extra: Any
+    ) -> httpx.Response:
         """Send the form that stands on `path`, or on the page `extra["page"]`, as a browser would."""
         page = extra.get("page", path)
         self.get(page)

@@ -56,4 +56,3 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in path.read_text(errors="replace").splitlines():
             if line.startswith("{") and line.endswith("}"):
                 yield json.loads(line)
-

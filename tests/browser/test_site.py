@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+
 from example_project.sample_photos import FOLDER as SAMPLES
 
 if TYPE_CHECKING:
@@ -20,8 +21,15 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.timeout(180)]
 
-CHROMIUM = os.environ.get("SCALEKIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+CHROMIUM = (
+    os.environ.get("SCALEKIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
 
 
@@ -45,9 +53,11 @@ def page(request, chromium, demo_site: DemoSite) -> Iterator[sync_api.Page]:
     page.on("requestfailed", lambda request: complaints.append(f"{request.url} failed"))
     page.on(
         "response",
-        lambda response: complaints.append(f"{response.url} {response.status}")
-        if response.status >= 400
-        else None,
+        lambda response: (
+            complaints.append(f"{response.url} {response.status}")
+            if response.status >= 400
+            else None
+        ),
     )
     yield page
     context.close()
@@ -73,7 +83,7 @@ def test_a_visitor_signs_up_shares_a_photo_and_comments(page):
     page.locator("main form button[type=submit]").click()
     page.wait_for_url(re.compile(r"/photos/\d+/"))
     page.fill("[name=text]", "The first of many.")
-    page.get_by_role("button", name=re.compile("comment|post|send", re.I)).click()
+    page.get_by_role("button", name=re.compile("comment|post|send", re.IGNORECASE)).click()
     sync_api.expect(page.get_by_text("The first of many.")).to_be_visible()
     page.goto(f"/@{name}/")
     picture = page.locator("main img[src*='/media/']").first
@@ -95,7 +105,9 @@ def test_a_file_that_is_no_photo_is_a_form_error(page, tmp_path):
     page.goto("/photos/new/")
     page.set_input_files("[name=image]", fake)
     page.locator("main form button[type=submit]").click()
-    sync_api.expect(page.locator("main")).to_contain_text(re.compile("not an image|no photo|not a photo", re.I))
+    sync_api.expect(page.locator("main")).to_contain_text(
+        re.compile("not an image|no photo|not a photo", re.IGNORECASE)
+    )
 
 
 def test_style_and_scripts_come_from_the_edge(page, demo_site):

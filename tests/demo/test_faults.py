@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from example_project.demo.site import ROOT
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]

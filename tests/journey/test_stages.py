@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
 from example_project.demo.site import ROOT, address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from example_project.demo.site import DemoSite
 
@@ -59,7 +61,13 @@ class Stage:
 
     def serve(self) -> httpx.Client:
         port = self.site.topology.free_port()
-        argv = [sys.executable, "-m", "gunicorn", "example_project.wsgi", f"--bind=127.0.0.1:{port}"]
+        argv = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "example_project.wsgi",
+            f"--bind=127.0.0.1:{port}",
+        ]
         argv += ["--no-control-socket"]
         self.server = self.site.topology.process(
             self.name, argv, port=port, env=self.environment, cwd=ROOT
@@ -76,7 +84,7 @@ def served(
         server.create_database("shared")
         server.create_database("sharded")
     folder = tmp_path_factory.mktemp("journey")
-    yield {name: pages_of(Stage(name, demo_site, folder)) for name in STAGES}
+    return {name: pages_of(Stage(name, demo_site, folder)) for name in STAGES}
 
 
 def pages_of(stage: Stage) -> dict[str, str]:
@@ -99,7 +107,7 @@ def same(response: httpx.Response) -> str:
 
 def test_there_are_eleven_stages_each_upon_the_one_before():
     assert len(STAGES) == 11
-    for lower, upper in zip(STAGES, STAGES[1:], strict=False):
+    for lower, upper in itertools.pairwise(STAGES):
         source = (ROOT / f"example_project/settings/{upper}.py").read_text()
         assert f"from .{lower} import *" in source
 
