@@ -1,0 +1,25 @@
+"""Cached functions: load once, share with every server, go on when the cache is gone.
+
+    from scalekit.cache import cached
+
+    @cached(ttl=300)
+    def profile(user_id: int) -> dict: ...
+
+    profile(42); profile.invalidate(42); profile.refresh(42); profile.many([1, 2, 3])
+
+Its page: docs/journey/cache.md.
+"""
+
+from __future__ import annotations
+
+from scalekit.cache.decorators import cached
+from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction, UncacheableValue
+from scalekit.cache.values import MISSING
+
+__all__ = [
+    "MISSING",
+    "UncacheableArgument",
+    "UncacheableFunction",
+    "UncacheableValue",
+    "cached",
+]

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import logging
+
+from scalekit.core.events import Event
+
+CACHE_READ = Event(
+    "cache_read",
+    "A cached function was asked: hit, miss (it loaded), joined (another call's load) or down (no cache).",
+    labels=("function", "result"),
+)
+CACHE_LOADED = Event(
+    "cache_loaded",
+    "A cached function computed its value: ok or error.",
+    labels=("function", "outcome"),
+    seconds="seconds",
+)
+CACHE_INVALIDATED = Event("cache_invalidated", "A cached value was given up.", labels=("function",))
+CACHE_UNREADABLE = Event(
+    "cache_unreadable",
+    "A stored value could not be read and was treated as a miss.",
+    labels=("alias",),
+    level=logging.WARNING,
+)
+CACHE_FAILED = Event(
+    "cache_failed",
+    "A cache did not do what it was asked; the site went on without it.",
+    labels=("alias", "operation"),
+    level=logging.WARNING,
+)
+CACHE_BREAKER = Event(
+    "cache_breaker",
+    "A failing cache is left alone for a while (open), or used again (closed).",
+    labels=("alias", "state"),
+    level=logging.WARNING,
+)

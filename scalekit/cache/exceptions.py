@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from scalekit.core.exceptions import ScalekitError
+
+
+class UncacheableArgument(ScalekitError, TypeError):
+    """An argument has no value that a cache key could be made of."""
+
+
+class UncacheableFunction(ScalekitError, TypeError):
+    """A function cannot be cached as it is written."""
+
+
+class UncacheableValue(ScalekitError, TypeError):
+    """A function returned something that cannot be stored."""

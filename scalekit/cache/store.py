@@ -1,0 +1,153 @@
+"""One of Django's caches, as a place that may be down, slow, or full of what an older release wrote."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import caches
+from django.core.signals import setting_changed
+
+from scalekit.cache.breaker import Breaker
+from scalekit.cache.conf import settings
+from scalekit.cache.events import CACHE_BREAKER, CACHE_FAILED, CACHE_UNREADABLE
+from scalekit.cache.values import MISSING, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from django.core.cache.backends.base import BaseCache
+
+_OWED = 10_000  # keys that one process remembers to delete when the cache is back
+
+# What Django's backends raise for bytes that are no pickle of theirs. All else is the cache failing.
+_GARBAGE = (
+    pickle.PickleError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+
+
+class Store:
+    """Read, write and delete without ever raising for the cache's sake.
+
+    A failure is announced and opens the breaker. Keys that could not be deleted or rewritten are owed:
+    this process deletes them before it believes the cache again.
+    """
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.breaker = Breaker(lambda: settings.BREAKER_SECONDS)
+        self._owed: dict[str, object] = {}
+
+    @property
+    def is_down(self) -> bool:
+        return self.breaker.is_open
+
+    def read(self, key: str) -> Any:
+        """Return the value, or `MISSING`."""
+        return self._unpack(self._try("read", lambda cache: cache.get(key)))
+
+    def read_many(self, keys: Sequence[str]) -> list[Any]:
+        """Return a value or `MISSING` for each key, in one round trip."""
+        found = self._try("read", lambda cache: cache.get_many(keys)) or {}
+        return [self._unpack(found.get(key)) for key in keys]
+
+    def write(self, key: str, value: Any, ttl: int | None) -> None:
+        """Store `value` for `ttl` seconds (None: without end). Raises `UncacheableValue`."""
+        packed = pack(value)
+
+        def write(cache: BaseCache) -> bool:
+            cache.set(key, packed, ttl)
+            return True
+
+        if not self._try("write", write):
+            self._owe(key)
+
+    def delete(self, key: str) -> None:
+        """Delete now, or as soon as the cache answers again."""
+
+        def delete(cache: BaseCache) -> bool:
+            cache.delete(key)
+            return True
+
+        if not self._try("delete", delete):
+            self._owe(key)
+
+    def _try(self, operation: str, call: Callable[[BaseCache], Any]) -> Any:
+        cache = caches[self.alias]  # outside: a wrong setting is the project's to see
+        if not self.breaker.allows():
+            return None
+        try:
+            if self._owed:
+                self._pay(cache)
+            result = call(cache)
+        except Exception as error:  # noqa: BLE001 - each client library has its own
+            self._failed(operation, error)
+            return None
+        if self.breaker.succeeded():
+            CACHE_BREAKER.emit(alias=self.alias, state="closed")
+        return result
+
+    def _failed(self, operation: str, error: Exception) -> None:
+        if operation == "read" and isinstance(error, _GARBAGE):
+            self.breaker.succeeded()
+            CACHE_UNREADABLE.emit(alias=self.alias, error=repr(error))
+            return
+        CACHE_FAILED.emit(alias=self.alias, operation=operation, error=repr(error))
+        if not _answered(error) and self.breaker.failed():
+            CACHE_BREAKER.emit(alias=self.alias, state="open")
+
+    def _owe(self, key: str) -> None:
+        self._owed[key] = object()
+        while len(self._owed) > _OWED:
+            self._owed.pop(next(iter(self._owed)), None)
+
+    def _pay(self, cache: BaseCache) -> None:
+        owed = dict(self._owed)
+        cache.delete_many(list(owed))
+        for key, debt in owed.items():
+            if self._owed.get(key) is debt:  # else owed anew while we paid
+                self._owed.pop(key, None)
+
+    def _unpack(self, stored: Any) -> Any:
+        if stored is None:
+            return MISSING
+        try:
+            return unpack(stored)
+        except Exception as error:  # noqa: BLE001 - unpickling may raise anything
+            CACHE_UNREADABLE.emit(alias=self.alias, error=repr(error))
+            return MISSING
+
+
+def _answered(error: BaseException | None) -> bool:
+    """Return whether the server refused (full, read-only), which is no reason to leave it alone."""
+    while error is not None:
+        if any(kind.__name__ == "ResponseError" for kind in type(error).__mro__):
+            return True
+        error = error.__cause__
+    return False
+
+
+_stores: dict[str, Store] = {}
+
+
+def store_of(alias: str) -> Store:
+    """Return this process's view of ``CACHES[alias]``, the same for all threads."""
+    return _stores.get(alias) or _stores.setdefault(alias, Store(alias))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "CACHES":
+        _stores.clear()
+
+
+os.register_at_fork(after_in_child=_stores.clear)  # a lock of the parent's threads stays locked
+setting_changed.connect(_forget, dispatch_uid="scalekit.cache.store")
