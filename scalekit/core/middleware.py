@@ -62,7 +62,7 @@ class FlowMiddleware(ABC):
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self.__acall__(request)
-        with _unit_of(request):
+        with _in_unit_of(request):
             run = _Run(self.flow(request))
             if run.response is None:
                 with run:
@@ -71,7 +71,7 @@ class FlowMiddleware(ABC):
             return run.deliver()
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        with _unit_of(request):
+        with _in_unit_of(request):
             run = _Run(self.flow(request))
             if run.response is None:
                 with run:
@@ -80,9 +80,15 @@ class FlowMiddleware(ABC):
             return run.deliver()
 
 
-def _unit_of(request: HttpRequest) -> AbstractContextManager[Any]:
+def unit_of(request: object) -> Unit | None:
+    """Return the unit of work of a request, also after it; None if no flow has seen the request."""
+    unit: Unit | None = getattr(request, "__dict__", {}).get("_scalekit_unit")
+    return unit
+
+
+def _in_unit_of(request: HttpRequest) -> AbstractContextManager[Any]:
     """Enter the request's unit of work; a request sent from inside another has its own."""
-    unit = request.__dict__.get("_scalekit_unit")
+    unit = unit_of(request)
     if unit is None:
         unit = request.__dict__["_scalekit_unit"] = {}
     return nullcontext() if unit is current_unit() else unit_of_work(unit)
