@@ -1,0 +1,104 @@
+"""Turn any Python value into one that JSON can hold: finite, bounded, in Unicode, without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from scalekit.observability.redaction import REDACTED, is_secret_name, scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a value is kept: characters of a text, items of a collection, levels of nesting."""
+
+    characters: int = 2048
+    items: int = 64
+    depth: int = 5
+
+    def cut(self, text: str) -> str:
+        """Return the beginning of `text`, marked where something is missing."""
+        return text if len(text) <= self.characters else text[: self.characters] + "..."
+
+    def cut_front(self, text: str) -> str:
+        """Return the end of `text`."""
+        return text if len(text) <= self.characters else "..." + text[-self.characters :]
+
+
+def plain(value: Any, limits: Limits, depth: int = 0) -> Any:
+    """Return `value` as JSON knows it. Never raises, however odd the value."""
+    scalar = _SCALARS.get(type(value))
+    if scalar is not None:
+        return scalar(value, limits)
+    if depth >= limits.depth:
+        return "..."
+    try:
+        return _composed(value, limits, depth)
+    except Exception as error:  # noqa: BLE001 - a value's own code may fail in any way
+        return f"<{type(value).__name__}: {type(error).__name__} when shown>"
+
+
+def safe_text(text: str, limits: Limits) -> str:
+    """Return `text` scrubbed, bounded, and without surrogates, which are no Unicode."""
+    return _unicode(scrub(limits.cut(text)))
+
+
+def safe_trace(text: str, limits: Limits) -> str:
+    """Return the last lines of a traceback: they say most."""
+    return _unicode(limits.cut_front(scrub(text)))
+
+
+def _unicode(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _composed(value: Any, limits: Limits, depth: int) -> Any:
+    if isinstance(value, Mapping):
+        return plain_mapping(value, limits, depth + 1)
+    if isinstance(value, (list, tuple, AbstractSet)):
+        items = [item for item, _ in zip(value, range(limits.items), strict=False)]
+        missing = len(value) - len(items)
+        kept = [plain(item, limits, depth + 1) for item in items]
+        return [*kept, f"... {missing} more"] if missing else kept
+    if isinstance(value, (bytes, bytearray)):
+        return f"<{len(value)} bytes>"
+    return safe_text(str(value), limits)
+
+
+def plain_mapping(value: Mapping[Any, Any], limits: Limits, depth: int = 0) -> dict[str, Any]:
+    """Return a mapping's first items, the secret ones without their values."""
+    fields: dict[str, Any] = {}
+    for (key, item), _ in zip(value.items(), range(limits.items), strict=False):
+        name = safe_text(str(key), limits)
+        fields[name] = REDACTED if is_secret_name(name) else plain(item, limits, depth)
+    return fields
+
+
+def _itself(value: Any, _: Limits) -> Any:
+    return value
+
+
+def _int(value: int, _: Limits) -> int | str:
+    fits = (
+        -(2**63) <= value < 2**64
+    )  # Python refuses to print very long ones, and few readers take them
+    return value if fits else f"int of {value.bit_length()} bits"
+
+
+def _float(value: float, _: Limits) -> float | str:
+    return value if isfinite(value) else str(value)
+
+
+_SCALARS: dict[type, Callable[[Any, Limits], Any]] = {
+    type(None): _itself,
+    bool: _itself,
+    str: safe_text,
+    int: _int,
+    float: _float,
+}
