@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from scalekit.core.apps import RungConfig
+
+
+class SessionsConfig(RungConfig):
+    name = "scalekit.sessions"
+    label = "scalekit_sessions"
+    verbose_name = "scalekit: sessions"
