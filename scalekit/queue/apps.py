@@ -6,4 +6,4 @@ from scalekit.core.apps import RungConfig
 class QueueConfig(RungConfig):
     name = "scalekit.queue"
     label = "scalekit_queue"
-    verbose_name = "Message queue"
+    verbose_name = "scalekit: queue"

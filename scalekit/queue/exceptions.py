@@ -30,3 +30,7 @@ class MessageRefused(QueueError):
 
 class DependencyMissing(QueueError, ImportError):
     """The queue needs packages that are not installed: pip install "django-scalekit[queue]"."""
+
+
+class TaskUnknown(QueueError):
+    """The task is not in this release; a newer one may have enqueued it, so the job is tried again later."""

@@ -1,0 +1,116 @@
+"""Redis or Valkey as the broker: Dramatiq's, with bounded waits and nothing believed that it fetches."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from redis import ConnectionError as RedisConnectionError
+from redis import ConnectionPool, Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from scalekit.queue.brokers.base import QueueBroker
+from scalekit.queue.events import MESSAGE_REFUSED
+from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
+
+from dramatiq.brokers.redis import RedisBroker as DramatiqRedisBroker  # isort: skip
+from dramatiq.brokers.redis import _RedisConsumer  # isort: skip
+
+FIELDS = {"queue_name": str, "actor_name": str, "message_id": str, "args": list, "kwargs": dict}
+
+
+class RedisBroker(QueueBroker, DramatiqRedisBroker):
+    """Dramatiq's RedisBroker. `url` is required: ``redis://[:password@]host:port/database``.
+
+    `connect_timeout` and `timeout` are in seconds and bound every command. `maintenance_chance` (of a
+    million commands) and `heartbeat_timeout` (milliseconds) decide how soon the jobs of a worker that was
+    killed are taken up again. Further options are Dramatiq's (`namespace`, `dead_message_ttl`).
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        *,
+        url: str,
+        connect_timeout: float = 1.0,
+        timeout: float = 5.0,
+        maintenance_chance: int = 10_000,
+        **options: Any,
+    ) -> None:
+        self.url = url
+        client = _client(url, connect_timeout, timeout, retries=1)
+        super().__init__(alias, client=client, maintenance_chance=maintenance_chance, **options)
+
+    def enqueue(self, message: Any, *, delay: int | None = None) -> Any:
+        try:
+            return super().enqueue(message, delay=delay)
+        except (RedisError, OSError) as error:
+            raise PublishFailed(f"The broker at {self.where} took no job: {error}") from error
+
+    def ping(self, timeout: float = 1.0) -> None:
+        client = _client(self.url, timeout, timeout, retries=0)
+        try:
+            client.ping()
+        except (RedisError, OSError) as error:
+            raise BrokerUnreachable(
+                f"The broker at {self.where} does not answer: {error}. "
+                f"Start it, or correct SCALEKIT_QUEUE_BROKER."
+            ) from error
+        finally:
+            client.close()
+
+    @property
+    def where(self) -> str:
+        at = self.client.connection_pool.connection_kwargs
+        return at.get("path") or f"{at.get('host')}:{at.get('port', 6379)}/{at.get('db', 0)}"
+
+    @property
+    def consumer_class(self) -> type[Any]:
+        return _CarefulConsumer
+
+
+class _CarefulConsumer(_RedisConsumer):
+    """Check what was fetched before a worker sees it.
+
+    Dramatiq would drop the whole batch in which one message cannot be read, and lose a worker thread to
+    one that names another queue.
+    """
+
+    def __next__(self) -> Any:
+        while self.message_cache and not self._is_sound(self.message_cache[0]):
+            self._bury(self.message_cache.pop(0))
+        return super().__next__()  # type: ignore[no-untyped-call]
+
+    def _is_sound(self, data: Any) -> bool:
+        try:
+            message = json.loads(data)
+            return (
+                all(isinstance(message[field], kind) for field, kind in FIELDS.items())
+                and isinstance(message["options"]["redis_message_id"], str)
+                and isinstance(message["message_timestamp"], int)
+                and message["queue_name"] == self.queue_name
+                and len(message) == len(FIELDS) + 2
+            )
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return False
+
+    def _bury(self, data: Any) -> None:
+        """Move what cannot be read to the dead letters; it is found by its content, having no id to trust."""
+        MESSAGE_REFUSED.emit(queue=self.queue_name, reason="unreadable", size=len(data or b""))
+        name = f"{self.broker.namespace}:{self.queue_name}.msgs"
+        held = f"{self.broker.namespace}:__acks__.{self.broker.broker_id}.{self.queue_name}"
+        for id_ in self.broker.client.smembers(held):
+            if self.broker.client.hget(name, id_) == data:
+                self.broker.do_nack(self.queue_name, id_)
+
+
+def _client(url: str, connect_timeout: float, timeout: float, *, retries: int) -> Redis:
+    """Return a client that tries again only over a connection that broke while it was idle."""
+    pool = ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=connect_timeout,
+        socket_timeout=timeout,
+        retry=Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,)),
+    )
+    return Redis(connection_pool=pool)

@@ -1,0 +1,34 @@
+"""What the queue announces.
+
+`task` is the dotted path of the task, the name of the actor, or ``unknown`` for a message that named
+none; `wait` counts from when the job could have started.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from scalekit.core.events import Event
+
+JOB_ENQUEUED = Event(
+    "queue_job_enqueued", "A job was handed to the broker.", labels=("task", "queue")
+)
+PUBLISH_FAILED = Event(
+    "queue_publish_failed", "The broker did not take a job.", labels=("task", "queue")
+)
+JOB_STARTED = Event(
+    "queue_job_started", "A worker took up a job.", labels=("task", "queue"), seconds="wait"
+)
+JOB_FINISHED = Event(
+    "queue_job_finished",
+    "A worker is done with one attempt: succeeded, retrying, failed, refused or skipped.",
+    labels=("task", "queue", "outcome"),
+    seconds="duration",
+    level=logging.INFO,
+)
+MESSAGE_REFUSED = Event(
+    "queue_message_refused",
+    "A message was not trusted and went to the dead letters.",
+    labels=("queue", "reason"),
+    level=logging.WARNING,
+)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from dramatiq.middleware import Retries
+
+from scalekit.queue.conf import settings
+from scalekit.queue.exceptions import PublishFailed
+
+logger = logging.getLogger("scalekit.queue")
+
+PAUSE = 1.0  # seconds between attempts to store a retry
+
+
+class StoredRetries(Retries):
+    """Dramatiq's Retries, bounded by our settings, which lose no retry while the broker is down.
+
+    Dramatiq enqueues the retry and then acknowledges the message, also if the first of the two failed.
+    Here the second waits for the first. A worker that is stopped meanwhile leaves the message
+    unacknowledged, and another takes it up.
+    """
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: Any = None
+    ) -> None:
+        if exception is None:
+            return
+        self.max_retries = settings.MAX_RETRIES
+        self.min_backoff = int(settings.MIN_BACKOFF * 1000)
+        self.max_backoff = int(settings.MAX_BACKOFF * 1000)
+        before = dict(message.options)
+        while not self._decide(broker, message, exception):
+            message.options.clear()
+            message.options.update(before)
+            time.sleep(PAUSE)
+
+    def _decide(self, broker: Any, message: Any, exception: Any) -> bool:
+        try:
+            super().after_process_message(broker, message, exception=exception)  # type: ignore[no-untyped-call]
+        except PublishFailed as error:
+            logger.warning("The retry of job %s waits: %s", message.message_id, error)
+            return False
+        return True

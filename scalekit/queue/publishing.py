@@ -1,0 +1,81 @@
+"""Hand a message to the broker: now, or when the open transactions have committed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scalekit.core.context import current_unit, portable_facts
+from scalekit.queue.commits import open_transactions, when_all_commit
+from scalekit.queue.events import JOB_ENQUEUED, PUBLISH_FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scalekit.queue.brokers.base import QueueBroker
+
+logger = logging.getLogger("scalekit.queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One message on its way out. `task` is what it is counted by; `published` is called once it is out."""
+
+    broker: QueueBroker
+    message: Any
+    task: str
+    delay: int | None = None  # milliseconds
+    published: Callable[[], object] = lambda: None
+
+    def publish(self) -> Any:
+        """Publish when every open transaction has committed, and at once if there is none.
+
+        Returns the message. Raises `PublishFailed` only at once: what has committed stands, so a broker
+        that is down by then is logged and announced instead.
+        """
+        facts = _FactsThen()
+        self.message.options["scalekit"] = facts.now()
+        transactions = open_transactions()
+        if not transactions:
+            return self._hand_over()
+        when_all_commit(transactions, lambda: self._hand_over_later(facts))
+        return self.message
+
+    def _hand_over(self) -> Any:
+        labels = {"task": self.task, "queue": self.message.queue_name}
+        try:
+            message = self.broker.enqueue(self.message, delay=self.delay)
+        except Exception:
+            PUBLISH_FAILED.emit(**labels, id=self.message.message_id)
+            raise
+        JOB_ENQUEUED.emit(**labels, id=self.message.message_id)
+        self.published()
+        return message
+
+    def _hand_over_later(self, facts: _FactsThen) -> None:
+        self.message.options["scalekit"] = facts.now()
+        try:
+            self._hand_over()
+        except Exception:  # the write is committed: its request must not answer 500
+            logger.exception(
+                "Job %s (%s) is lost: its transaction committed, but the broker did not take it",
+                self.message.message_id,
+                self.task,
+            )
+
+
+class _FactsThen:
+    """The portable facts at the time of a call, brought up to date where the unit of work learns more.
+
+    What a block bound (a shard) stays what it was at the call; what the unit learns until its transaction
+    has committed (the position of that very commit) goes along.
+    """
+
+    def __init__(self) -> None:
+        unit = current_unit() or {}
+        facts = portable_facts()
+        self._bound = {name: v for name, v in facts.items() if unit.get(name) != v}
+
+    def now(self) -> dict[str, Any]:
+        return {**portable_facts(), **self._bound}
