@@ -1,0 +1,1 @@
+"""Which replica: one file per way to choose, `base` is the contract."""

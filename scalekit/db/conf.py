@@ -1,0 +1,76 @@
+"""The settings of replicas and shards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scalekit.core.backends import Backends
+from scalekit.core.conf import Setting, Settings
+from scalekit.db.balancing.base import Balancer
+from scalekit.db.pinning.base import Pinning
+from scalekit.db.sharding.base import ShardingScheme
+
+SECONDS: tuple[type, ...] = (int, float)
+Plugs = dict[str, dict[str, Any]]
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+class DbSettings(Settings):
+    prefix = "SCALEKIT_DB_"
+
+    PIN_SECONDS = Setting[float](
+        5.0,
+        "Seconds for which a visitor who wrote reads from the primary; more than replicas ever lag.",
+        kind=SECONDS,
+        valid=_positive,
+        expected="a positive number",
+    )
+    RETRY_SECONDS = Setting[float](
+        5.0,
+        "Seconds for which a failed replica is left alone before one read tries it again.",
+        kind=SECONDS,
+        valid=_positive,
+        expected="a positive number",
+    )
+    ZONE = Setting[str](
+        "",
+        "The zone this process runs in; replicas of the same SCALEKIT ZONE are preferred.",
+        kind=str,
+    )
+    BALANCER = Setting[Plugs](
+        lambda: {"default": {"BACKEND": "scalekit.db.balancing.weighted.Weighted"}},
+        "Which replica a request reads from, by alias of the primary; `default` is for all others.",
+        kind=dict,
+    )
+    PINNING = Setting[Plugs](
+        lambda: {"default": {"BACKEND": "scalekit.db.pinning.cookie.CookiePinning"}},
+        "Who remembers that a visitor wrote.",
+        kind=dict,
+    )
+    SHARDING = Setting[Plugs](
+        dict, "The shard groups: which scheme spreads keys over which databases.", kind=dict
+    )
+    SHARD_SELECTOR = Setting[str](
+        "",
+        "Dotted path of a function: request -> {group: key}, the shards a request works on.",
+        kind=str,
+    )
+
+
+settings = DbSettings()
+
+balancers = Backends[Balancer]("SCALEKIT_DB_BALANCER", Balancer, lambda: settings.BALANCER)  # type: ignore[type-abstract]  # the base of what is loaded
+pinnings = Backends[Pinning]("SCALEKIT_DB_PINNING", Pinning, lambda: settings.PINNING)  # type: ignore[type-abstract]  # the base of what is loaded
+schemes = Backends[ShardingScheme](
+    "SCALEKIT_DB_SHARDING",
+    ShardingScheme,  # type: ignore[type-abstract]  # the base of what is loaded
+    lambda: settings.SHARDING,
+)
+
+
+def balancer_of(primary: str) -> Balancer:
+    """Return the balancer of a primary's replicas."""
+    return balancers[primary if primary in balancers else "default"]

@@ -1,0 +1,33 @@
+"""What can go wrong between a query and its database."""
+
+from __future__ import annotations
+
+from scalekit.core.exceptions import ScalekitError
+
+
+class ShardKeyRequired(ScalekitError):
+    """A query on a sharded model names no shard."""
+
+
+class SeveralShards(ShardKeyRequired):
+    """A query on a sharded model names rows of several shards."""
+
+
+class WrongShard(ScalekitError):
+    """A row would be written to another shard than the one its key belongs to."""
+
+
+class CrossShardQuery(ScalekitError):
+    """A query would have to join tables of different databases."""
+
+
+class ScatterUnsupported(ScalekitError):
+    """A query over all shards cannot be answered exactly as one database would."""
+
+
+class ShardKeyInvalid(ScalekitError, TypeError):
+    """A shard key is neither an integer, a string nor a UUID."""
+
+
+class TokenRefused(ScalekitError, ValueError):
+    """A consistency token is forged, damaged or absurd."""

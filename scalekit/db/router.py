@@ -1,0 +1,92 @@
+"""Django's router methods, each one call into what decides."""
+# ruff: noqa: SLF001 - Django keeps an object's database there
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import DEFAULT_DB_ALIAS
+
+from scalekit.db.cluster import current_cluster
+from scalekit.db.servers import read_alias
+from scalekit.db.sharding.placing import (
+    group_of,
+    group_of_app,
+    primary_of,
+    primary_of_instance,
+)
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+
+class Router:
+    """Writes to the primary of the data, reads to one of its replicas."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
+        if not current_cluster().active:
+            return None
+        return read_alias(self._primary(model, hints.get("instance"), for_write=False))
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
+        if not current_cluster().active:
+            return None
+        return self._primary(model, hints.get("instance"), for_write=True)
+
+    def _primary(self, model: type[Model], instance: Any, *, for_write: bool) -> str:
+        group = group_of(model)
+        if group is not None:
+            return primary_of(model, group, instance, for_write=for_write)
+        return self._unsharded(instance)
+
+    def _unsharded(self, instance: Any) -> str:
+        """Return the primary an instance came from, unless that is a shard."""
+        state = getattr(instance, "_state", None)
+        if state is None or state.db is None:
+            return DEFAULT_DB_ALIAS
+        cluster = current_cluster()
+        owner = cluster.owner.get(state.db, DEFAULT_DB_ALIAS)
+        return DEFAULT_DB_ALIAS if owner in cluster.shard_aliases else owner
+
+    def allow_relation(self, one: Model, other: Model, **_: Any) -> bool | None:
+        """Allow what lives together; also a sharded row's plain reference to an unsharded one."""
+        if not current_cluster().active:
+            return None
+        groups = group_of(type(one)), group_of(type(other))
+        if groups[0] != groups[1]:
+            return None in groups
+        homes = self._home(one), self._home(other)
+        return None in homes or homes[0] == homes[1]
+
+    def _home(self, instance: Model) -> str | None:
+        group = group_of(type(instance))
+        if group is not None:
+            return primary_of_instance(instance, group)
+        alias = instance._state.db
+        return None if alias is None else current_cluster().owner.get(alias, alias)
+
+    def allow_migrate(
+        self, db: str, app_label: str, model_name: str | None = None, **hints: Any
+    ) -> bool | None:
+        """Sharded models on their shards alone, others on no shard, nothing on a replica."""
+        cluster = current_cluster()
+        if not cluster.active:
+            return None
+        if cluster.is_replica(db):
+            return False
+        if model_name is None and "model" not in hints:
+            return self._allow_operation(db, app_label)
+        model = hints.get("model")
+        group = None if model is None else group_of(model)
+        if group is None:
+            return False if db in cluster.shard_aliases else None
+        return any(s.group == group and s.primary.alias == db for s in cluster.shards)
+
+    def _allow_operation(self, db: str, app_label: str) -> bool | None:
+        """Run an app's own SQL and Python on a shard if any model of the app lives there."""
+        cluster = current_cluster()
+        if db not in cluster.shard_aliases:
+            return None
+        return any(
+            s.primary.alias == db and group_of_app(app_label, s.group) for s in cluster.shards
+        )

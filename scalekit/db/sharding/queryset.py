@@ -1,0 +1,171 @@
+"""Querysets that find their shard when they run."""
+# ruff: noqa: SLF001 - other querysets of this class
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import models, router
+
+from scalekit.db.conf import schemes
+from scalekit.db.exceptions import CrossShardQuery, SeveralShards
+from scalekit.db.servers import read_alias
+from scalekit.db.sharding.lookups import slots_of_query
+from scalekit.db.sharding.placing import (
+    UNDECIDED,
+    declared_key,
+    group_of,
+    key_required,
+    primary_of,
+    primary_of_context,
+    primary_of_instance,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Self
+
+    from scalekit.db.sharding.scatter import ScatterQuerySet
+
+M = TypeVar("M", bound=models.Model)
+
+
+class ShardedQuerySet(models.QuerySet[M]):
+    """A queryset of a `ShardedModel`: an ordinary one until the model's group is configured."""
+
+    @property
+    def db(self) -> str:
+        """Return the database used if this query is executed now. Raises `ShardKeyRequired`."""
+        if self._db is not None and self._db != UNDECIDED:
+            return self._db
+        group = group_of(self.model)
+        if group is None:
+            return super().db
+        primary = self._primary(group)
+        return primary if self._for_write else read_alias(primary)
+
+    def _primary(self, group: str) -> str:
+        shards = self._shards(group)
+        if shards is None:
+            instance = self._hints.get("instance")
+            if instance is not None:
+                return primary_of(self.model, group, instance, for_write=False)
+            context = primary_of_context(group)
+            if context is None:
+                raise key_required(self.model)
+            return context
+        if len(shards) > 1:
+            raise several_shards(self.model, shards)
+        # A query that can match nothing may ask any shard.
+        return shards[0] if shards else schemes[group].shards[0]
+
+    def _shards(self, group: str) -> list[str] | None:
+        """Return the primaries that the conditions name, in the setting's order; None if they do not."""
+        scheme = schemes[group]
+        slots = slots_of_query(self.query, scheme)
+        if slots is None:
+            return None
+        named = {scheme.shard_for_slot(slot) for slot in slots}
+        return [alias for alias in scheme.shards if alias in named]
+
+    def scatter(self) -> ScatterQuerySet[M] | Self:
+        """Ask every shard, or those the conditions name, and merge the answers exactly."""
+        from scalekit.db.sharding.scatter import ScatterQuerySet
+
+        group = group_of(self.model)
+        if group is None or (self._db is not None and self._db != UNDECIDED):
+            return self._chain()
+        return ScatterQuerySet(self._chain(), group)
+
+    def resolve_expression(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """Stand as a subquery, in queries on the same shards alone."""
+        group = group_of(self.model)
+        if group is not None and group_of(query.model) != group:
+            outer, inner = query.model.__name__, self.model.__name__
+            msg = (
+                f"A query on {outer} cannot hold a subquery on {inner}, whose rows live on other databases. "
+                "Evaluate the inner one first, as in filter(pk__in=list(inner.values_list(...)))."
+            )
+            raise CrossShardQuery(msg)
+        return super().resolve_expression(query, *args, **kwargs)
+
+    # Writes that Django routes before it knows the row.
+
+    def create(self, **kwargs: Any) -> M:
+        pinned = self._unless_placed()
+        if pinned is None:
+            return super().create(**kwargs)
+        obj = self.model(**kwargs)
+        obj.save(force_insert=True, using=pinned(obj))
+        return obj
+
+    def get_or_create(self, defaults: Any = None, **kwargs: Any) -> tuple[M, bool]:
+        return models.QuerySet.get_or_create(self._for_row(kwargs, defaults), defaults, **kwargs)
+
+    def update_or_create(
+        self, defaults: Any = None, create_defaults: Any = None, **kwargs: Any
+    ) -> tuple[M, bool]:
+        there = self._for_row(kwargs, {**(defaults or {}), **(create_defaults or {})})
+        return models.QuerySet.update_or_create(there, defaults, create_defaults, **kwargs)
+
+    def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
+        """Insert the rows, each on its shard: one transaction a shard, not one for all."""
+        objs = list(objs)
+        for alias, rows in self._by_shard(objs):
+            models.QuerySet.bulk_create(self.using(alias), rows, *args, **kwargs)
+        return objs
+
+    def bulk_update(self, objs: Iterable[M], fields: Sequence[str], **kwargs: Any) -> int:  # type: ignore[override]  # batch_size passes through
+        """Update the rows, each on its shard: one transaction a shard, not one for all."""
+        parts = self._by_shard(list(objs))
+        return sum(
+            models.QuerySet.bulk_update(self.using(alias), rows, fields, **kwargs)
+            for alias, rows in parts
+        )
+
+    def _unless_placed(self) -> Any:
+        """Return a function that places a row, or None where Django's own way is right."""
+        group = group_of(self.model)
+        if group is None or (self._db is not None and self._db != UNDECIDED):
+            return None
+        return lambda row: router.db_for_write(self.model, instance=row)
+
+    def _for_row(self, lookup: dict[str, Any], defaults: Any) -> Self:
+        """Return this queryset on the shard that the conditions of a lookup name, or its new row."""
+        group = group_of(self.model)
+        if group is None or (self._db is not None and self._db != UNDECIDED):
+            return self._chain()
+        found = self.filter(**lookup)
+        if found._shards(group) is not None:
+            return self.using(found._primary(group))
+        key = declared_key(self.model)
+        named = {name: value for name, value in (defaults or {}).items() if name == key}
+        alias = primary_of_instance(self.model(**named), group) if named else None
+        return self.using(alias or found._primary(group))
+
+    def _by_shard(self, objs: list[M]) -> list[tuple[str | None, list[M]]]:
+        place = self._unless_placed()
+        if place is None:
+            return [(self._db, objs)]
+        parts: dict[str | None, list[M]] = {}
+        for obj in objs:
+            parts.setdefault(place(obj), []).append(obj)
+        return list(parts.items())
+
+    create.alters_data = True  # type: ignore[attr-defined]  # templates must not call these
+    get_or_create.alters_data = True  # type: ignore[attr-defined]
+    update_or_create.alters_data = True  # type: ignore[attr-defined]
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
+    bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+
+class ShardedManager(models.Manager.from_queryset(ShardedQuerySet)):  # type: ignore[misc]  # made by Django
+    """The manager of sharded models; build your own from `ShardedQuerySet`."""
+
+
+def several_shards(model: type[models.Model], shards: list[str]) -> SeveralShards:
+    msg = (
+        f"This query on {model.__name__} names rows of several shards ({', '.join(shards)}). Ask them "
+        f"all with .scatter(), as in {model.__name__}.objects.scatter().filter(...), or one key at a time."
+    )
+    return SeveralShards(msg)

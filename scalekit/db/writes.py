@@ -1,0 +1,135 @@
+"""See writes as they are executed, so that a visitor is pinned by what was written, not by guesses.
+
+mark_written("default")     # after a write that no statement shows: a function, a COPY
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.backends.signals import connection_created
+
+from scalekit.core.context import current_unit, unit_of_work
+from scalekit.db.cluster import current_cluster
+from scalekit.db.events import VISITOR_PINNED
+from scalekit.db.facts import PINS, dealings, pin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+_COMMENTS = re.compile(r"\s*(?:--[^\n]*(?:\n|$)|/\*.*?\*/|[\s(;]+)*", re.DOTALL)
+_WORD = re.compile(r"[A-Za-z]+")
+_HIDDEN_WRITE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|INTO|ANALYZE)\b", re.IGNORECASE)
+_READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN"})
+_NEUTRAL = frozenset(
+    [
+        "SHOW",
+        "SET",
+        "RESET",
+        "BEGIN",
+        "START",
+        "COMMIT",
+        "END",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "RELEASE",
+        "ABORT",
+        "DECLARE",
+        "FETCH",
+        "MOVE",
+        "CLOSE",
+        "PRAGMA",
+        "USE",
+        "LISTEN",
+        "UNLISTEN",
+        "DISCARD",
+        "DEALLOCATE",
+        "CHECKPOINT",
+    ]
+)
+
+
+def is_write(sql: Any) -> bool:
+    """Return whether a statement changes data, as far as its words tell; in doubt, it does.
+
+    A SELECT counts as a read although a function in it may write.
+    """
+    text = sql if isinstance(sql, str) else str(sql)
+    start = _COMMENTS.match(text)
+    word = _WORD.match(text, start.end() if start else 0)
+    first = word.group().upper() if word else ""
+    if first == "SELECT" and ";" not in text and "INTO" not in text.upper():
+        return False
+    if first in _READS:
+        return bool(_HIDDEN_WRITE.search(text))
+    return first not in _NEUTRAL
+
+
+def observe_writes() -> None:
+    """Watch every connection that is opened from now on."""
+    connection_created.connect(_watch, dispatch_uid="scalekit.db.writes")
+
+
+def _watch(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Watch a primary that has replicas; on others a write needs no remembering."""
+    primary = current_cluster().primaries.get(connection.alias)
+    if primary is not None and primary.replicas and _observe not in connection.execute_wrappers:
+        # First, since Django's `execute_wrapper()` removes the last one when its block ends.
+        connection.execute_wrappers.insert(0, _observe)
+
+
+def _observe(
+    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    result = execute(sql, params, many, context)
+    if current_unit() is not None and is_write(sql):
+        _written_on(context["connection"])
+    return result
+
+
+def mark_written(alias: str = "default") -> None:
+    """Pin this visitor to primary `alias` once the transaction commits, as an observed write does."""
+    if current_unit() is not None:
+        _written_on(connections[alias])
+
+
+def _written_on(connection: BaseDatabaseWrapper) -> None:
+    """Pin at once in autocommit, otherwise on commit; a rollback, also to a savepoint, drops the pin."""
+    if not connection.in_atomic_block:
+        _committed(connection.alias)
+        return
+    done = dealings()
+    if done is None or any(_is_ours(hook, done) for _, hook, _ in connection.run_on_commit):
+        return
+    if PINS.get().get(connection.alias, 0) < time.time():
+        # Not for this unit of work, which reads inside its transaction anyway, but for jobs that are
+        # enqueued in the transaction and carry its facts.
+        done.uncommitted.add(connection.alias)
+        pin(connection.alias)
+    connection.on_commit(partial(_committed_in, current_unit(), connection.alias, done))
+
+
+def _is_ours(hook: Any, done: Any) -> bool:
+    return isinstance(hook, partial) and hook.func is _committed_in and hook.args[2] is done
+
+
+def _committed_in(unit: Any, alias: str, _done: Any) -> None:
+    with unit_of_work(unit):
+        _committed(alias)
+
+
+def _committed(alias: str) -> None:
+    done = dealings()
+    if done is None:
+        return
+    done.uncommitted.discard(alias)
+    if alias not in done.written:
+        done.written.add(alias)
+        VISITOR_PINNED.emit(alias=alias)
+    pin(alias)
