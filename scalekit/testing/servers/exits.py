@@ -23,7 +23,10 @@ class Closable(Protocol):
 
 
 def remember(closable: Closable) -> None:
-    """Close it at exit and on signals, unless the program handles those itself."""
+    """Close it at exit and on signals, unless the program handles those itself.
+
+    Not to be called while interrupts are deferred: their handlers are then not the program's.
+    """
     _open.append(closable)
     atexit.register(closable.close)
     if threading.current_thread() is threading.main_thread():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import processes
-from .exceptions import ToolFailed
+from .exceptions import ServerDidNotStart, ToolFailed
 from .guard import guard
 from .interrupts import deferred
 from .privileges import Account
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_tools: dict[Child, Path] = {}
 
 
 class Child:
@@ -40,19 +41,22 @@ class Child:
     ) -> None:
         """Start `command` in `folder`; what it prints is appended to `log`."""
         with deferred(), log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*account.prefix, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=folder,
-                user=account.user,
-                group=account.group,
-                extra_groups=None if account.user is None else [],
-                start_new_session=True,  # Ctrl-C in the terminal is ours alone: we stop our children in order
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one prctl, looked up before the fork
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*account.prefix, *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    cwd=folder,
+                    user=account.user,
+                    group=account.group,
+                    extra_groups=None if account.user is None else [],
+                    start_new_session=True,  # Ctrl-C is ours alone: we stop our children in order
+                    preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one prctl, looked up before
+                )
+            except OSError as error:
+                raise ServerDidNotStart(f"{command[0]} could not be run: {error}") from error
             self.pid = self._process.pid
             guard.watch(self.pid)
 
@@ -112,14 +116,29 @@ class Child:
 def run(command: Sequence[str | Path], log: Path, *, account: Account, waits: Waits) -> None:
     """Run a tool to its end, within `waits.act` seconds. Raises `ToolFailed` with what it said last."""
     begin = log.stat().st_size if log.exists() else 0
-    child = Child(command, log, account=account)
+    name = Path(command[0]).name
+    tool: Child | None = None
     try:
-        waits.until(lambda: child.returncode is not None, f"{Path(command[0]).name} to finish")
+        with deferred():
+            tool = Child(command, log, account=account)
+            _tools[tool] = log
+        waits.until(lambda: tool.returncode is not None, f"{name} to finish")
     finally:
         with deferred():
-            child.kill(waits)
-    if child.returncode:
-        raise ToolFailed(f"{Path(command[0]).name} failed ({child.returncode}); {tail(log, begin)}")
+            _end_tool(tool, waits)
+    if tool.returncode:
+        raise ToolFailed(f"{name} failed ({tool.returncode}); {tail(log, begin)}")
+
+
+def end_tools(folder: Path, waits: Waits) -> None:
+    """Kill the tools that work for a server in `folder`: a signal handler may close it in the middle of its start."""
+    for tool in [tool for tool, log in _tools.items() if log.is_relative_to(folder)]:
+        _end_tool(tool, waits)
+
+
+def _end_tool(tool: Child | None, waits: Waits) -> None:
+    if tool and _tools.pop(tool, None):
+        tool.kill(waits)
 
 
 def tail(log: Path, begin: int = 0, lines: int = 15) -> str:

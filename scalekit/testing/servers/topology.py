@@ -17,6 +17,7 @@ from .nginx import CdnEdge, LoadBalancer, Nginx
 from .ports import Ports
 from .postgres import Postgres
 from .process import Command, Process
+from .spawning import end_tools
 from .valkey import Valkey
 from .waiting import Waits
 
@@ -62,23 +63,29 @@ class Topology:
 
     def open(self) -> Self:
         """Take the folder. Raises `FolderInUse` or `NotEnoughDisk`."""
+        self._owner = os.getpid()
+        exits.remember(self)
         try:
             with deferred():
-                self._open()
+                self._take_folder()
         except BaseException:
             self.close()
             raise
         return self
 
     def close(self) -> None:
-        """Stop every server, the last one first, and tidy up; a second time, or in a forked child, nothing happens."""
-        if self._folder is None or self._owner != os.getpid():
+        """Stop every server, the last one first, and tidy up.
+
+        A second time, or in a forked child, nothing happens.
+        """
+        if self._owner != os.getpid():
             return
-        with deferred():
-            try:
+        try:
+            with deferred():
                 self._stop_all()
-            finally:
-                self._leave()
+        finally:
+            self._owner = 0
+            exits.forget(self)
 
     def __enter__(self) -> Self:
         """Open it."""
@@ -207,11 +214,9 @@ class Topology:
             raise
         return server
 
-    def _open(self) -> None:
-        self._owner = os.getpid()
+    def _take_folder(self) -> None:
         self._folder, made = self._make_folder()
         self._remove = made if self._keep is None else not self._keep
-        exits.remember(self)
         self._lock = FolderLock(self._folder)
         require_space(self._folder, self._space)
 
@@ -224,19 +229,21 @@ class Topology:
         return self._chosen, not there
 
     def _stop_all(self) -> None:
-        """Stop what can be stopped, then raise the first error."""
+        """Stop what can be stopped, give everything up, then raise the first error."""
         errors = []
+        if self._folder:
+            end_tools(self._folder, self.waits)
         while self.servers:
             _, server = self.servers.popitem()
             try:
                 server.stop()
             except ServerError as error:
                 errors.append(error)
+        self._give_up_folder()
         if errors:
             raise errors[0]
 
-    def _leave(self) -> None:
-        exits.forget(self)
+    def _give_up_folder(self) -> None:
         self._ports.close()
         folder, self._folder = self._folder, None
         if folder and self._lock:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from scalekit.testing.servers import processes
 from scalekit.testing.servers.base import Server
 from scalekit.testing.servers.binaries import NGINX
-from scalekit.testing.servers.exceptions import ServerError
 from scalekit.testing.servers.ports import answers
+from scalekit.testing.servers.spawning import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,20 +67,15 @@ class Nginx(Server):
         return NginxTemplate(self.http).safe_substitute(address=self.address)
 
     def prepare(self) -> None:
-        """Write the configuration. Raises `ServerError` with nginx's words when it does not like it."""
+        """Write the configuration. Raises `ToolFailed` with nginx's words when it does not like it."""
         (self.folder / "temp").mkdir(exist_ok=True)
         self._configuration.write_text(self._rendered())
-        done = subprocess.run(
+        run(
             [*self.command(), "-t", "-q"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=self.waits.act,
+            self.folder / "tools.log",
+            account=self.account,
+            waits=self.waits,
         )
-        if done.returncode:
-            raise ServerError(
-                f"{self.name}: nginx refuses its configuration: {done.stderr.strip()}"
-            )
 
     def command(self) -> Sequence[str | Path]:
         """Return nginx with its configuration and its folder."""

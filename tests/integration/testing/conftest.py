@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+@pytest.fixture
+def fetch():
+    """Ask a server: `fetch(server, path, method, **headers)`."""
+
+    def fetch(server, path, method="GET", body=None, **headers):
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, body=body, headers=sent)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    return fetch
+
+
+@pytest.fixture
+def origin(scalekit_servers):
+    """Start a web server that says what it was sent: `origin("web_1")`."""
+
+    def origin(name):
+        port = scalekit_servers.free_port()
+        return scalekit_servers.process(
+            name, [sys.executable, HERE / "origin.py", name, str(port)], port=port
+        )
+
+    return origin
+
+
+@pytest.fixture
+def table():
+    return f"t_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def environment():
+    """The environment for another Python that uses scalekit from this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
