@@ -1,5 +1,7 @@
 """``python -m example_project`` runs stage 1; ``python -m example_project demo`` the whole ladder."""
 
+from __future__ import annotations
+
 import os
 import sys
 
@@ -12,7 +14,7 @@ DEFAULT_ADDRESS = "127.0.0.1:8000"
 
 def main(argv: list[str]) -> int:
     if argv[:1] == ["demo"]:
-        from example_project.demo import main as demo  # noqa: PLC0415 - only needs its servers here
+        from example_project.demo import main as demo
 
         return demo(argv[1:]) or 0
     if len(argv) > 1 or argv[:1] in (["-h"], ["--help"]):
@@ -24,16 +26,14 @@ def main(argv: list[str]) -> int:
 def run_one_server(address: str) -> int:
     """Migrate, fill in people and photos if there are none, and serve on `address`."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings.stage_01_one_server")
-    import django  # noqa: PLC0415 - needs the settings
-    from django.core.management import CommandError, call_command  # noqa: PLC0415
+    os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")
+    import django
+    from django.core.management import CommandError, call_command
 
     try:
-        if "RUN_MAIN" not in os.environ:  # the reloader runs this module once more in its child
-            django.setup()
-            prepare(address)
-        else:
-            django.setup()
-        call_command("runserver", address, verbosity=0)
+        django.setup()
+        prepare(address)
+        call_command("runserver", address, use_reloader=False, verbosity=0)
     except KeyboardInterrupt:
         print()
     except CommandError as error:
@@ -43,12 +43,10 @@ def run_one_server(address: str) -> int:
 
 
 def prepare(address: str) -> None:
-    from django.contrib.auth import get_user_model  # noqa: PLC0415 - needs django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
 
-    from example_project.photos.management.commands.seed_photos import (  # noqa: PLC0415
-        DEMO_PASSWORD,
-    )
+    from example_project.photos.management.commands.seed_photos import DEMO_PASSWORD
 
     call_command("migrate", verbosity=0)
     if not get_user_model().objects.exists():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 
 from . import people
 from .models import Comment, Follow, Like, Photo, Profile
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
 
 admin.site.site_header = admin.site.site_title = "Sunprint"
 admin.site.index_title = "People and photos"
@@ -40,7 +44,10 @@ class ByOwner(admin.ModelAdmin):
         return self.model.objects.none() if is_list else self.model.objects.all()
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet, search_term: str
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        queryset: QuerySet,
+        search_term: str,
     ) -> tuple[QuerySet, bool]:
         owner = people.members().filter(username=search_term).first() if search_term else None
         if owner is None:

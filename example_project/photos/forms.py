@@ -1,29 +1,32 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser as User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import IntegrityError, transaction
 
 from . import images
-from .images import CleanImage
-from .models import Comment, Photo, Profile
+from .models import CAPTION_LENGTH, COMMENT_LENGTH, Profile
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser as User
+
+    from .images import CleanImage
 
 AVATAR_SIDE = 512
 USERNAME = RegexValidator(
     r"\A[a-z0-9][a-z0-9_]*\Z", "Use small letters, digits and _ only, and begin with no _."
 )
-TAKEN = "This user name is taken."
+TAKEN = "This username is taken."
 
 
 class SignUpForm(forms.Form):
     username = forms.CharField(
-        label="User name",
+        label="Username",
         min_length=3,
         max_length=30,
         validators=[USERNAME],
@@ -98,13 +101,13 @@ class UploadForm(forms.Form):
     )
     caption = forms.CharField(
         required=False,
-        max_length=Photo._meta.get_field("caption").max_length,
+        max_length=CAPTION_LENGTH,
         widget=forms.Textarea(attrs={"rows": 2}),
     )
     alt = forms.CharField(
         label="Description",
         required=False,
-        max_length=Photo._meta.get_field("alt").max_length,
+        max_length=CAPTION_LENGTH,
         help_text="For people who cannot see it: what is in the photo?",
     )
 
@@ -112,7 +115,7 @@ class UploadForm(forms.Form):
 class CommentForm(forms.Form):
     text = forms.CharField(
         label="Comment",
-        max_length=Comment._meta.get_field("text").max_length,
+        max_length=COMMENT_LENGTH,
         error_messages={"required": "Please write something first."},
         widget=forms.TextInput(attrs={"placeholder": "Add a comment", "autocomplete": "off"}),
     )
@@ -126,10 +129,10 @@ class ProfileForm(forms.ModelForm):
     class Meta:
         model = Profile
         fields = ("name", "bio")
-        labels = {"name": "Your name", "bio": "About you"}  # noqa: RUF012 - Django's Meta
-        widgets = {"bio": forms.Textarea(attrs={"rows": 3})}  # noqa: RUF012 - Django's Meta
+        labels = {"name": "Your name", "bio": "About you"}
+        widgets = {"bio": forms.Textarea(attrs={"rows": 3})}
 
-    def save(self, commit: bool = True) -> Profile:  # noqa: FBT001, FBT002 - Django's signature
+    def save(self, commit: bool = True) -> Profile:
         profile, portrait = self.instance, self.cleaned_data["photo"]
         if portrait:
             old = profile.avatar.name

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
-from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .conf import limit
 
+if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
+
 FORMATS = ("JPEG", "PNG", "WEBP")
+# Pillow warns of what may be a bomb and goes on; here it stops.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 EMPTY = "The file is empty."

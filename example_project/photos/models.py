@@ -14,8 +14,11 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+
 from scalekit.db import ShardedModel, SnowflakeField
 
+CAPTION_LENGTH = 200
+COMMENT_LENGTH = 500
 # How long a worker may take before the site shows the whole photo in place of the thumbnail.
 THUMBNAIL_PATIENCE = timedelta(minutes=5)
 
@@ -78,8 +81,8 @@ class Photo(ShardedModel):
     thumbnail = models.ImageField(upload_to=thumbnail_name, blank=True)
     width = models.PositiveIntegerField(default=0)
     height = models.PositiveIntegerField(default=0)
-    caption = models.CharField(max_length=200, blank=True)
-    alt = models.CharField("description", max_length=200, blank=True)
+    caption = models.CharField(max_length=CAPTION_LENGTH, blank=True)
+    alt = models.CharField("description", max_length=CAPTION_LENGTH, blank=True)
     # Kept beside the rows they count, on the same shard and in the same transaction, so that a
     # page of photos needs no query for each of them.
     like_count = models.PositiveIntegerField(default=0, editable=False)
@@ -133,7 +136,7 @@ class Comment(ShardedModel):
     owner_id = models.BigIntegerField()
     photo = models.ForeignKey(Photo, models.CASCADE, related_name="comments")
     author_id = models.BigIntegerField()
-    text = models.CharField(max_length=500)
+    text = models.CharField(max_length=COMMENT_LENGTH)
     created_at = models.DateTimeField(default=timezone.now)
 
     shard_group, shard_key = "users", "owner_id"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser as User
 from django.db import transaction
-from django.db.models import QuerySet
+
 from scalekit.cache import cached
 
 from .models import Follow, Like, Photo, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.contrib.auth.models import AbstractBaseUser as User
+    from django.db.models import QuerySet
 
 
 def members() -> QuerySet[User]:

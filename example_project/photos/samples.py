@@ -348,7 +348,7 @@ PEOPLE = (
     Person("luca", "Luca Moretti", "Kitchens, markets, lunch.", "fig"),
     Person("zoe", "Zoë Papadakis", "The sea, from every side."),
     Person("kwame", "Kwame Mensah", "Portraits of plants."),
-    Person("elif", "Elif Yıldız", "Early trains, early light."),
+    Person("elif", "Elif Aksoy", "Early trains, early light."),
     Person("noor", "Noor Visser", "Flat country, big skies."),
     Person("ruth", "Ruth Abrams", "Retired, and out all day."),
     Person("bruno", "Bruno Keller", "Analogue, stubbornly."),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import AbstractBaseUser as User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
@@ -23,8 +21,17 @@ from .people import forget_cards
 from .samples import PEOPLE, PHOTOGRAPHS, SAMPLES, Person, Sample
 from .tasks import make_thumbnail
 
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+
+    from django.contrib.auth.models import AbstractBaseUser as User
+
 MOST_PHOTOS_EACH = sum(len(sample.captions) for sample in SAMPLES)
 BETWEEN_PHOTOS = timedelta(hours=7)
+APART = len(SAMPLES) - 4  # so many photos lie between two prints of one photograph
+
+Hand = list[tuple[Sample, str]]
 
 
 @dataclass(frozen=True)
@@ -80,43 +87,40 @@ def plan_photos(people: list[User], count: int, chance: random.Random) -> list[P
     """Deal the photographs out, so that nobody has the same caption twice."""
     deck = [(sample, caption) for sample in SAMPLES for caption in sample.captions]
     start = timezone.now() - BETWEEN_PHOTOS * count
-    hands: dict[int, list[tuple[Sample, str]]] = {}
-    plan = []
-    order = dealt(people, count, chance)
-    for number, owner in enumerate(order):
-        hand = hands.setdefault(owner.pk, [])
-        if not hand:
-            hand.extend(chance.sample(deck, k=len(deck)))
-        sample, caption = take_rarest(hand, plan[-len(SAMPLES) + 4 :])
+    hands: dict[int, Hand] = {}
+    plan: list[PlannedPhoto] = []
+    for number, owner in enumerate(dealt(people, count, chance)):
+        hand = hands.setdefault(owner.pk, chance.sample(deck, k=len(deck)))
+        recent = {photo.sample.name for photo in plan[-APART:]}
+        own = {photo.sample.name for photo in plan if photo.owner == owner}
+        sample, caption = take_rarest(hand, recent, own)
         shared_at = start + BETWEEN_PHOTOS * number + timedelta(minutes=chance.randrange(300))
         others = [person for person in people if person != owner]
-        plan.append(
-            PlannedPhoto(
-                owner,
-                sample,
-                caption,
-                min(shared_at, timezone.now()),
-                chance.sample(others, k=chance.randrange(len(others) + 1)),
-                remarks(sample, others, chance),
-            )
-        )
+        fans = chance.sample(others, k=chance.randrange(len(others) + 1))
+        said = remarks(sample, others, chance)
+        plan.append(PlannedPhoto(owner, sample, caption, shared_at, fans, said))
     return plan
 
 
 def dealt(people: list[User], count: int, chance: random.Random) -> list[User]:
-    """Return the owners of `count` photos: everybody once, before anybody twice."""
-    order: list[User] = []
+    """Return the owners of `count` photos: everybody has one, and the first people most."""
+    order = chance.sample(people, k=len(people))[:count]
+    weights = [1 / (rank + 2) for rank in range(len(people))]
+    left = {person.pk: MOST_PHOTOS_EACH - 1 for person in people}
     while len(order) < count:
-        order.extend(chance.sample(people, k=len(people)))
-    return order[:count]
+        owner = chance.choices(people, weights)[0]
+        if left[owner.pk]:
+            left[owner.pk] -= 1
+            order.insert(chance.randrange(len(order)), owner)
+    return order
 
 
-def take_rarest(hand: list[tuple[Sample, str]], recent: list[PlannedPhoto]) -> tuple[Sample, str]:
-    """Take a card whose photograph has not been seen lately, so that no page shows one twice soon."""
-    seen = {photo.sample.name for photo in recent}
-    for position, (sample, _) in enumerate(hand):
-        if sample.name not in seen:
-            return hand.pop(position)
+def take_rarest(hand: Hand, avoid: set[str], avoid_first: set[str]) -> tuple[Sample, str]:
+    """Take a card whose photograph is in neither set, else one not in `avoid`, else any."""
+    for unwanted in (avoid | avoid_first, avoid):
+        for position, (sample, _) in enumerate(hand):
+            if sample.name not in unwanted:
+                return hand.pop(position)
     return hand.pop(0)
 
 

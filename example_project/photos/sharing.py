@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, router, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from .conf import limit
-from .images import CleanImage
 from .models import Comment, Like, Photo
 from .people import forget_cards
 from .tasks import make_thumbnail
+
+if TYPE_CHECKING:
+    from .images import CleanImage
 
 logger = logging.getLogger(__name__)
 

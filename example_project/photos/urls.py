@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path, register_converter
 

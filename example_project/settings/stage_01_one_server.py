@@ -6,7 +6,7 @@ from pathlib import Path
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("PHOTOS_DATA", BASE_DIR / ".data"))
 
-SECRET_KEY = "only-for-one-server-on-your-own-machine"  # noqa: S105 - stage 3 reads a real one
+SECRET_KEY = "only-for-one-server-on-your-own-machine"
 DEBUG = os.environ.get("DEBUG") == "1"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 

@@ -3,9 +3,11 @@
 from .environment import before, postgresql, required_list
 from .stage_03_load_balancer import *
 
+ENGINE = "scalekit.db.backends.postgresql"
+DATABASES["default"]["ENGINE"] = ENGINE
 DATABASES |= {
     f"replica_{number}": postgresql(
-        url, SCALEKIT={"REPLICA_OF": "default"}, TEST={"MIRROR": "default"}
+        url, ENGINE=ENGINE, SCALEKIT={"REPLICA_OF": "default"}, TEST={"MIRROR": "default"}
     )
     for number, url in enumerate(
         required_list(

@@ -1,6 +1,6 @@
 """One JSON line per request, and metrics of every tier at ``/metrics``."""
 
-from .environment import after, optional_list
+from .environment import after, required
 from .stage_09_message_queue import *
 
 LOGGING = {
@@ -10,7 +10,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }
-SCALEKIT_METRICS_NETWORKS = optional_list("METRICS_NETWORKS") or ["127.0.0.0/8"]
+SCALEKIT_METRICS_TOKEN = required("METRICS_TOKEN", example="what Prometheus sends as its bearer token")
 INSTALLED_APPS = [*INSTALLED_APPS, "scalekit.observability"]
 MIDDLEWARE = after(
     MIDDLEWARE,

@@ -1,10 +1,10 @@
 """Photos, likes and comments spread over shards; a person's photos stay together on one."""
 
-from .environment import after, postgresql, required_list
+from .environment import postgresql, required_list
 from .stage_10_logging_metrics import *
 
 SHARDS = {
-    f"shard_{number}": postgresql(url)
+    f"shard_{number}": postgresql(url, ENGINE=ENGINE)
     for number, url in enumerate(
         required_list(
             "DATABASE_SHARD_URLS", example="postgresql://...@s0/photos,postgresql://...@s1/photos"
@@ -18,8 +18,3 @@ SCALEKIT_DB_SHARDING = {
         "OPTIONS": {"shards": list(SHARDS), "slots": 4096},
     },
 }
-MIDDLEWARE = after(
-    MIDDLEWARE,
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "scalekit.db.middleware.ShardSelector",
-)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from .. import pages
-from ..models import Photo
-from ..people import profile_card
+from example_project.photos import pages
+from example_project.photos.people import profile_card
+
+if TYPE_CHECKING:
+    from example_project.photos.models import Photo
 
 PHOTOS_A_PAGE = 12
 ALLOWED = ("GET", "HEAD")

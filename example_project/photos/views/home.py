@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from typing import TYPE_CHECKING
+
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from .. import pages
-from ..people import suggestions
+from example_project.photos import pages
+from example_project.photos.people import suggestions
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
 
 LANDING_PHOTOS = 12
 

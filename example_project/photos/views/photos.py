@@ -11,10 +11,10 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from .. import pages, sharing
-from ..forms import CommentForm, UploadForm
-from ..models import Comment, Photo
-from ..people import by_id
+from example_project.photos import pages, sharing
+from example_project.photos.forms import CommentForm, UploadForm
+from example_project.photos.models import Comment, Photo
+from example_project.photos.people import by_id
 
 COMMENTS_SHOWN = 50
 MORE_SHOWN = 6
@@ -70,7 +70,7 @@ def comments_of(photo: Photo, before: int | None) -> tuple[list[Comment], int | 
 
 @login_required
 def upload(request: HttpRequest) -> HttpResponse:
-    form = UploadForm(request.POST or None, request.FILES or None)
+    form = UploadForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
     if request.method == "POST" and sharing.uploads_too_often(request.user.pk):
         form.add_error(
             None, "You have shared a lot of photos this hour. Please go on a little later."

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from example_project.photos import seeding
 
-DEMO_PASSWORD = "sunprint-demo"  # noqa: S105 - the published login of a demonstration
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Iterable, Iterator
+
+DEMO_PASSWORD = "sunprint-demo"
 
 
 class Command(BaseCommand):
@@ -29,9 +31,9 @@ class Command(BaseCommand):
             "--inline", action="store_true", help="make the thumbnails here, not by the task"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         check(options["people"], options["photos"])
-        chance = random.Random(options["seed"])  # noqa: S311 - for show, not for secrets
+        chance = random.Random(options["seed"])
         people = self.add_people(options)
         seeding.add_follows(people, chance)
         added = self.add_photos(people, chance, options)
@@ -77,7 +79,7 @@ def check(people: int, photos: int) -> None:
 @contextmanager
 def bar(command: BaseCommand, total: int, title: str) -> Iterator[Any]:
     if find_spec("rich"):
-        from rich.progress import Progress  # noqa: PLC0415 - optional
+        from rich.progress import Progress
 
         with Progress() as progress:
             task = progress.add_task(title, total=total)

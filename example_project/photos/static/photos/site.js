@@ -35,18 +35,28 @@ function show(button, { liked, likes }) {
   button.querySelector("[data-count]").textContent = likes;
 }
 
-/* Show the photo that has been chosen. */
+/* Show the photo that has been chosen, or dropped. */
 for (const form of document.querySelectorAll("[data-upload]")) {
   const input = form.querySelector("input[type=file]");
   const preview = form.querySelector("[data-preview]");
+  const area = input.closest("label");
   input.addEventListener("change", () => {
     URL.revokeObjectURL(preview.src);
     const [file] = input.files;
     preview.hidden = !file;
     if (file) preview.src = URL.createObjectURL(file);
+    area.parentElement.classList.remove("field--wrong");
+    area.parentElement.querySelector(".field__error")?.remove();
   });
   preview.addEventListener("error", () => {
     preview.hidden = true;
+  });
+  area.addEventListener("dragover", (event) => event.preventDefault());
+  area.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (!event.dataTransfer.files.length) return;
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change"));
   });
 }
 
