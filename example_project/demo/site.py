@@ -149,8 +149,8 @@ class DemoSite:
             text=True,
         )
         if done.returncode:
-            last = (done.stderr or "").strip().rpartition("\n")[2]
-            raise DemoFailed(f"manage.py {arguments[0]} failed: {last or 'see above'}")
+            said = "\n".join((done.stderr or "see above").strip().splitlines()[-12:])
+            raise DemoFailed(f"manage.py {arguments[0]} failed: {said}")
 
     @property
     def environment(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from example_project.demo.steps import DemoFailed
 from example_project.demo.visitor import Visitor
 from example_project.demo.watching import Metrics, json_lines
-from example_project.sample_photos import FOLDER as SAMPLES
+from example_project.photos.samples import PHOTOGRAPHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,7 +145,7 @@ class Tour:
         return f"{url.rpartition('/')[2]}: {state}, {policy}"
 
     def a_photo_lies_on_its_owners_shard(self) -> str:
-        file = SAMPLES / "tabby.jpg"
+        file = PHOTOGRAPHS / "tabby.jpg"
         upload = self.visitor.submit(
             "/photos/new/",
             {"caption": "From the tour", "alt": "A tabby cat"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from example_project.sample_photos import FOLDER as SAMPLES
+from example_project.photos.samples import PHOTOGRAPHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def sign_up(page: sync_api.Page) -> str:
 def test_a_visitor_signs_up_shares_a_photo_and_comments(page):
     name = sign_up(page)
     page.goto("/photos/new/")
-    page.set_input_files("[name=image]", SAMPLES / "espresso.jpg")
+    page.set_input_files("[name=image]", PHOTOGRAPHS / "espresso.jpg")
     page.fill("[name=caption]", "Monday")
     page.locator("main form button[type=submit]").click()
     page.wait_for_url(re.compile(r"/photos/\d+/"))
