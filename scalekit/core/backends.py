@@ -58,7 +58,7 @@ class Backends(Generic[B]):
     def _load(self, alias: str, path: str) -> type[B]:
         try:
             backend = import_string(path)
-        except ImportError as error:
+        except (ImportError, AttributeError) as error:  # AttributeError: a path that is no text
             raise self._invalid(alias, f"BACKEND {path!r} cannot be imported: {error}") from error
         if not (isinstance(backend, type) and issubclass(backend, self._base)):
             raise self._invalid(alias, f"{path} is no {self._base.__name__}")

@@ -14,6 +14,8 @@ from scalekit.core.exceptions import SettingInvalid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PREFIX = "SCALEKIT_"
+
 
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -24,10 +26,14 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 def _unknown_names() -> Iterator[CheckMessage]:
     known = load_all_settings()
     for name in dir(django_settings):
-        if name.startswith("SCALEKIT_") and name not in known:
-            close = get_close_matches(name, known, n=1)
+        if name.startswith(PREFIX) and name not in known:
+            # Compared without the prefix, which makes all of them look alike.
+            words = [other.removeprefix(PREFIX) for other in known]
+            close = get_close_matches(name.removeprefix(PREFIX), words, n=1)
             hint = (
-                f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(sorted(known))}."
+                f"Did you mean {PREFIX}{close[0]}?"
+                if close
+                else f"Known are: {', '.join(sorted(known))}."
             )
             yield Error(f"There is no setting {name}.", hint=hint, id="scalekit.core.E001")
 
