@@ -1,4 +1,5 @@
 import django.db.models.deletion
+import django.db.models.manager
 import django.utils.timezone
 import example_project.photos.models
 import scalekit.db
@@ -28,7 +29,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Photo',
             fields=[
-                ('id', scalekit.db.SnowflakeField(primary_key=True, serialize=False)),
+                ('id', scalekit.db.SnowflakeField(primary_key=True, serialize=False, shard_group='users', shard_key='owner_id')),
                 ('owner_id', models.BigIntegerField()),
                 ('image', models.ImageField(upload_to=example_project.photos.models.photo_name)),
                 ('thumbnail', models.ImageField(blank=True, upload_to=example_project.photos.models.thumbnail_name)),
@@ -43,6 +44,10 @@ class Migration(migrations.Migration):
             options={
                 'indexes': [models.Index(fields=['owner_id', '-id'], name='photo_of_owner')],
             },
+            managers=[
+                ('objects', django.db.models.manager.Manager()),
+                ('sharded_base', django.db.models.manager.Manager()),
+            ],
         ),
         migrations.CreateModel(
             name='Follow',
@@ -59,7 +64,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Like',
             fields=[
-                ('id', scalekit.db.SnowflakeField(primary_key=True, serialize=False)),
+                ('id', scalekit.db.SnowflakeField(primary_key=True, serialize=False, shard_group='users', shard_key='owner_id')),
                 ('owner_id', models.BigIntegerField()),
                 ('author_id', models.BigIntegerField()),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
@@ -69,11 +74,15 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['owner_id'], name='like_of_owner')],
                 'constraints': [models.UniqueConstraint(fields=('photo', 'author_id'), name='like_once')],
             },
+            managers=[
+                ('objects', django.db.models.manager.Manager()),
+                ('sharded_base', django.db.models.manager.Manager()),
+            ],
         ),
         migrations.CreateModel(
             name='Comment',
             fields=[
-                ('id', scalekit.db.SnowflakeField(primary_key=True, serialize=False)),
+                ('id', scalekit.db.SnowflakeField(primary_key=True, serialize=False, shard_group='users', shard_key='owner_id')),
                 ('owner_id', models.BigIntegerField()),
                 ('author_id', models.BigIntegerField()),
                 ('text', models.CharField(max_length=500)),
@@ -83,5 +92,9 @@ class Migration(migrations.Migration):
             options={
                 'indexes': [models.Index(fields=['photo', 'id'], name='comment_of_photo')],
             },
+            managers=[
+                ('objects', django.db.models.manager.Manager()),
+                ('sharded_base', django.db.models.manager.Manager()),
+            ],
         ),
     ]
