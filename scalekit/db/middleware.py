@@ -16,6 +16,7 @@ from scalekit.db.tokens import seal, unseal_or_refuse
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
     from scalekit.core.middleware import Flow
     from scalekit.db.facts import Pins
@@ -33,12 +34,13 @@ class ReadYourWrites(FlowMiddleware):
 
     def flow(self, request: HttpRequest) -> Flow:
         if not current_cluster().has_replicas:
-            return (yield)
+            yield None
+            return None
         sent = unseal_or_refuse(request.headers.get(HEADER), "header")
         recalled = _later(sent, pinnings["default"].recall(request))
         if recalled:
             PINS.set(recalled)
-        response = yield
+        response: HttpResponseBase = yield None
         written = _written()
         if written:
             pins = _later(recalled, written)
@@ -71,4 +73,5 @@ class ShardSelector(FlowMiddleware):
         if settings.SHARD_SELECTOR:
             keys = import_string(settings.SHARD_SELECTOR)(request)
             SHARDS.set({group: slot_of_key(group, key) for group, key in keys.items()})
-        return (yield)
+        yield None
+        return None

@@ -160,9 +160,8 @@ def settled(result: Any) -> Any:
     """
     from django.db.models import QuerySet
 
-    if isinstance(result, QuerySet) and result._db is None and result._result_cache is None:
-        return result.using(result.db)
-    return result
+    is_unread = isinstance(result, QuerySet) and result._result_cache is None
+    return result.using(result.db) if is_unread else result
 
 
 def _alias(alias: Any) -> str | None:

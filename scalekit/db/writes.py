@@ -105,7 +105,7 @@ def _written_on(connection: BaseDatabaseWrapper) -> None:
         _committed(connection.alias)
         return
     done = dealings()
-    if done is None or any(_is_ours(hook, done) for _, hook, _ in connection.run_on_commit):
+    if done is None or any(_is_ours(entry[1], done) for entry in connection.run_on_commit):
         return
     if PINS.get().get(connection.alias, 0) < time.time():
         # Not for this unit of work, which reads inside its transaction anyway, but for jobs that are

@@ -1,0 +1,1 @@
+"""ENGINE values: Django's own backends, and what a replica needs besides."""

@@ -70,5 +70,5 @@ class SnowflakeField(models.BigIntegerField):  # type: ignore[type-arg]  # not g
             raise key_required(type(instance))
         return slot
 
-    def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]  # shown nowhere unless asked for
+    def formfield(self, **kwargs: Any) -> Any:
         return super().formfield(**{"min_value": 0, "max_value": MAX_ID, **kwargs})

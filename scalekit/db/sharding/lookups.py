@@ -76,8 +76,8 @@ def _column(query: Query, lhs: Any) -> tuple[Any, bool]:
 
 
 def _is_base(query: Query, alias: str | None) -> bool:
-    base = query.base_table
-    return alias is not None and (base is None or alias in {base, query.model._meta.db_table})  # type: ignore[union-attr]
+    table = query.model._meta.db_table  # type: ignore[union-attr]  # set by now
+    return alias is not None and alias in {query.base_table, table}
 
 
 def _plain_values(lookup: Any, *, wrapped: bool) -> list[Any] | None:

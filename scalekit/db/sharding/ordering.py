@@ -56,6 +56,10 @@ class Ordering:
         return tuple(column.attribute for column in self.columns)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return tuple("-" * column.descending + column.attribute for column in self.columns)
+
+    @property
     def expressions(self) -> tuple[OrderBy, ...]:
         return tuple(column.expression for column in self.columns)
 

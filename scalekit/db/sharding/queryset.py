@@ -33,6 +33,13 @@ M = TypeVar("M", bound=models.Model)
 class ShardedQuerySet(models.QuerySet[M]):
     """A queryset of a `ShardedModel`: an ordinary one until the model's group is configured."""
 
+    if TYPE_CHECKING:  # Django's own, which the stubs leave out
+        _db: str | None
+        _for_write: bool
+        _hints: dict[str, Any]
+
+        def _chain(self) -> Self: ...
+
     @property
     def db(self) -> str:
         """Return the database used if this query is executed now. Raises `ShardKeyRequired`."""

@@ -151,8 +151,8 @@ class ScatterQuerySet(Generic[M]):
             return found[0]
         name = self.model.__name__
         if found:
-            raise self.model.MultipleObjectsReturned(f"get() found more than one {name}.")
-        raise self.model.DoesNotExist(f"No shard has a {name} that matches.")
+            raise self._model.MultipleObjectsReturned(f"get() found more than one {name}.")
+        raise self._model.DoesNotExist(f"No shard has a {name} that matches.")
 
     def iterator(self, chunk_size: int = 2000) -> Iterator[Any]:
         """Read row by row, `chunk_size` at a time from each shard."""
@@ -185,6 +185,10 @@ class ScatterQuerySet(Generic[M]):
 
     # Inside.
 
+    @property
+    def _model(self) -> Any:  # the stubs know its exceptions on a concrete class alone
+        return self.model
+
     def with_rows(self, rows: ShardedQuerySet[M]) -> Self:
         """Return the same slice and columns over other rows."""
         return self._with(rows)
@@ -203,7 +207,7 @@ class ScatterQuerySet(Generic[M]):
 
     def _backwards(self) -> Self:
         order = ordering_of(self._rows)
-        return self._with(self._rows.order_by(*order.reversed().expressions))
+        return self._with(self._rows.order_by(*order.reversed().names))
 
     def _on_each_shard(self) -> Iterator[ShardedQuerySet[M]]:
         SCATTERED.emit(group=self.group, model=self.model.__name__)
@@ -230,5 +234,5 @@ class ScatterQuerySet(Generic[M]):
         if self._columns is not None:
             # Aliased, since a column may be asked for and ordered by at once.
             keys = {f"scatter_{i}": models.F(name) for i, name in enumerate(order.attributes)}
-            rows = rows.annotate(**keys).values_list(*self._columns, *keys)  # type: ignore[assignment]
+            rows = rows.annotate(**keys).values_list(*self._columns, *keys)
         return rows if self._stop is None else rows[: self._stop]

@@ -18,7 +18,7 @@ class Slots(ShardingScheme):
 
     def __init__(self, alias: str, *, shards: Sequence[str], slots: int = MAX_SLOTS) -> None:
         super().__init__(alias, shards=shards, slots=slots)
-        if not isinstance(slots, int) or not 1 <= slots <= MAX_SLOTS or slots & (slots - 1):
+        if not _is_power_of_two(slots):
             msg = f"slots is {slots!r}; write a power of two up to {MAX_SLOTS}"
             raise ValueError(msg)
         if len(self.shards) > slots:
@@ -30,3 +30,7 @@ class Slots(ShardingScheme):
 
     def shard_for_slot(self, slot: int) -> str:
         return self.shards[slot % self.slots * len(self.shards) // self.slots]
+
+
+def _is_power_of_two(slots: object) -> bool:
+    return isinstance(slots, int) and 1 <= slots <= MAX_SLOTS and not slots & (slots - 1)

@@ -1,0 +1,140 @@
+"""System checks: what in the settings would send a query to the wrong server.
+
+E001-E005 are faults of DATABASES, found while it is read (`topology`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from scalekit.core.exceptions import SettingInvalid
+from scalekit.db.cluster import read_settings
+from scalekit.db.conf import balancers, pinnings, schemes, settings
+from scalekit.db.router import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from scalekit.db.topology import Cluster
+
+READ_YOUR_WRITES = "scalekit.db.middleware.ReadYourWrites"
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+
+
+@register()
+def check_databases(**_: Any) -> list[CheckMessage]:
+    """Find faults of replicas, shards, the router and the middleware."""
+    try:
+        settings.SHARDING  # noqa: B018 - a value of the wrong type is scalekit.core.E002
+    except SettingInvalid:
+        return []
+    cluster = read_settings()
+    parts: list[Callable[[Cluster], Iterator[CheckMessage]]] = [
+        _faulty_replicas,
+        _faulty_plugs,
+        _missing_shards,
+        _router,
+        _middleware,
+        _mirrors,
+    ]
+    return [message for part in parts for message in part(cluster)]
+
+
+def _faulty_replicas(cluster: Cluster) -> Iterator[CheckMessage]:
+    for fault in cluster.faults:
+        yield Error(fault.text, hint=fault.hint, id=f"scalekit.db.E{fault.number:03}")
+
+
+def _faulty_plugs(_: Cluster) -> Iterator[CheckMessage]:
+    for plugs in (balancers, pinnings, schemes):
+        try:
+            for alias in plugs:
+                plugs[alias]
+        except SettingInvalid as error:
+            yield Error(str(error), id="scalekit.db.E006")
+
+
+def _missing_shards(cluster: Cluster) -> Iterator[CheckMessage]:
+    for group in settings.SHARDING:
+        try:
+            shards = schemes[group].shards
+        except SettingInvalid:
+            continue
+        for alias in shards:
+            if alias not in cluster.primaries:
+                kind = "a replica" if cluster.is_replica(alias) else "no alias of DATABASES"
+                yield Error(
+                    f"SCALEKIT_DB_SHARDING[{group!r}] has the shard {alias!r}, which is {kind}.",
+                    hint=f"Primaries are: {', '.join(cluster.primaries)}.",
+                    id="scalekit.db.E007",
+                )
+
+
+def _router(cluster: Cluster) -> Iterator[CheckMessage]:
+    if cluster.active and not any(_is_router(entry) for entry in django_settings.DATABASE_ROUTERS):
+        yield Error(
+            "DATABASES has replicas or shards, but no router sends queries there.",
+            hint='Add DATABASE_ROUTERS = ["scalekit.db.router.Router"].',
+            id="scalekit.db.E008",
+        )
+
+
+def _is_router(entry: Any) -> bool:
+    if isinstance(entry, Router):
+        return True
+    if not isinstance(entry, str):
+        return False
+    try:
+        router = import_string(entry)
+    except ImportError:
+        return False
+    return isinstance(router, type) and issubclass(router, Router)
+
+
+def _middleware(cluster: Cluster) -> Iterator[CheckMessage]:
+    if not cluster.has_replicas:
+        return
+    stack = list(django_settings.MIDDLEWARE)
+    if READ_YOUR_WRITES not in stack:
+        yield Error(
+            "DATABASES has replicas, but visitors would not see what they have just written.",
+            hint=f"Add {READ_YOUR_WRITES!r} to MIDDLEWARE, before SessionMiddleware.",
+            id="scalekit.db.E009",
+        )
+    elif SESSIONS in stack and stack.index(READ_YOUR_WRITES) > stack.index(SESSIONS):
+        yield Error(
+            "ReadYourWrites stands after SessionMiddleware, whose save is a write it does not see.",
+            hint=f"Move {READ_YOUR_WRITES!r} before {SESSIONS!r} in MIDDLEWARE.",
+            id="scalekit.db.E010",
+        )
+
+
+def _mirrors(cluster: Cluster) -> Iterator[CheckMessage]:
+    for primary in cluster.primaries.values():
+        for replica in primary.replicas:
+            if replica.mirror is None:
+                yield Warning(
+                    f"Tests would read from the real replica {replica.alias}.",
+                    hint=f'Add "TEST": {{"MIRROR": "{primary.alias}"}} to DATABASES["{replica.alias}"].',
+                    id="scalekit.db.W001",
+                )
+            elif replica.mirror not in connections.settings:
+                yield Error(
+                    f'DATABASES["{replica.alias}"]["TEST"]["MIRROR"] is no alias of DATABASES.',
+                    hint=f'Write {{"MIRROR": "{primary.alias}"}}.',
+                    id="scalekit.db.E011",
+                )
+
+
+@register()
+def check_sharded_models(**_: Any) -> list[CheckMessage]:
+    """Find sharded models that could not be placed."""
+    from scalekit.db.sharding.checks import faults_of_model
+
+    return [fault for model in apps.get_models() for fault in faults_of_model(model)]

@@ -1,0 +1,66 @@
+"""Other databases for a while, in this process: what the tests of `scalekit.db` stand on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from django.apps import apps
+from django.db import connections, router
+from django.test import override_settings
+
+from scalekit.db.cluster import forget_cluster
+from scalekit.db.rotation import rotation
+
+ROUTER = ["scalekit.db.router.Router"]
+
+
+@contextmanager
+def databases(entries, **settings):
+    """Let Django know `entries` alone as DATABASES, with a router and other `settings`."""
+    before = connections.settings
+    _replace(connections.configure_settings(entries))
+    try:
+        with override_settings(**{"DATABASE_ROUTERS": ROUTER, **settings}):
+            forget_cluster()
+            rotation.forget()
+            yield
+    finally:
+        _replace(before)
+        rotation.forget()
+
+
+def _replace(settings):
+    for alias in connections.settings:
+        if hasattr(connections._connections, alias):
+            connections[alias].close()
+            if getattr(connections[alias], "pool", None):
+                connections[alias].close_pool()
+            del connections[alias]
+    connections.settings = settings
+    forget_cluster()
+
+
+def create_tables(*aliases):
+    """Create the tables that belong on each database, as `migrate` would."""
+    for alias in aliases:
+        models = router.get_migratable_models(apps.get_app_config("shop"), alias)
+        with connections[alias].schema_editor() as editor:
+            for model in models:
+                editor.create_model(model)
+
+
+def sharding(*shards, slots=4096):
+    return {
+        "users": {
+            "BACKEND": "scalekit.db.sharding.slots.Slots",
+            "OPTIONS": {"shards": list(shards), "slots": slots},
+        }
+    }
+
+
+def sqlite(path, **extra):
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), **extra}
+
+
+def replica_of(primary, **options):
+    return {"REPLICA_OF": primary, **options}
