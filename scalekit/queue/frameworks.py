@@ -30,9 +30,13 @@ class Framework:
     task_backends: Any
 
 
-@cache
 def framework(name: str = PRIMARY) -> Framework:
     """Return the framework in package `name`. Raises `DependencyMissing` on Django 5.2 without the backport."""
+    return _load(name)
+
+
+@cache
+def _load(name: str) -> Framework:
     try:
         package = import_module(name)
     except ModuleNotFoundError as error:

@@ -69,9 +69,8 @@ def test_two_databases_must_both_commit(broker, waiting, shards):
 
 
 def test_rollback_of_the_outer_of_two_databases_publishes_nothing(broker, waiting, shards):
-    with rolled_back(shards[0]):
-        with transaction.atomic(using=shards[1]):
-            note.enqueue()
+    with rolled_back(shards[0]), transaction.atomic(using=shards[1]):
+        note.enqueue()
     assert waiting() == 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from redis import ConnectionError as RedisConnectionError
 from redis import ConnectionPool, Redis, RedisError
@@ -16,7 +17,12 @@ from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
 
 from dramatiq.brokers.redis import RedisBroker as DramatiqRedisBroker  # isort: skip
 from dramatiq.brokers.redis import _RedisConsumer  # isort: skip
+from dramatiq.errors import ConnectionClosed  # isort: skip
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DELAYED = ".DQ"  # how Dramatiq ends the name of the queue of what is not due yet
 FIELDS = {"queue_name": str, "actor_name": str, "message_id": str, "args": list, "kwargs": dict}
 
 
@@ -71,16 +77,49 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
 
 
 class _CarefulConsumer(_RedisConsumer):
-    """Check what was fetched before a worker sees it.
+    """Check what was fetched before a worker sees it, and survive a broker that goes away and returns.
 
-    Dramatiq would drop the whole batch in which one message cannot be read, and lose a worker thread to
-    one that names another queue.
+    Dramatiq would drop the whole batch in which one message cannot be read, lose a worker thread to one
+    that names another queue, and forget the delayed messages it holds when its connection breaks.
     """
 
-    def __next__(self) -> Any:
-        while self.message_cache and not self._is_sound(self.message_cache[0]):
-            self._bury(self.message_cache.pop(0))
-        return super().__next__()  # type: ignore[no-untyped-call]
+    def __init__(self, broker: RedisBroker, queue: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue, prefetch, timeout)  # type: ignore[no-untyped-call]
+        self._held = f"{broker.namespace}:__acks__.{broker.broker_id}.{queue}"
+        if queue.endswith(DELAYED):
+            with _as_broken_connection():
+                self._return_delayed()
+
+    def _return_delayed(self) -> None:
+        """Put back what this process holds: none of it is in anyone's hands when a consumer is made."""
+        if held := self.broker.client.smembers(self._held):
+            self.broker.do_requeue(self.queue_name, *held)
+
+    def ack(self, message: Any) -> None:
+        with _as_broken_connection():
+            super().ack(message)  # type: ignore[no-untyped-call]
+
+    def nack(self, message: Any) -> None:
+        with _as_broken_connection():
+            super().nack(message)  # type: ignore[no-untyped-call]
+
+    def requeue(self, messages: Any) -> None:
+        with _as_broken_connection():
+            super().requeue(messages)  # type: ignore[no-untyped-call]
+
+    @property
+    def message_cache(self) -> list[Any]:
+        """What was fetched and not handed out yet; Dramatiq assigns each batch here."""
+        return self._sound
+
+    @message_cache.setter
+    def message_cache(self, batch: list[Any]) -> None:
+        self._sound: list[Any] = []
+        for data in batch:
+            if self._is_sound(data):
+                self._sound.append(data)
+            else:
+                self._bury(data)
 
     def _is_sound(self, data: Any) -> bool:
         try:
@@ -99,10 +138,18 @@ class _CarefulConsumer(_RedisConsumer):
         """Move what cannot be read to the dead letters; it is found by its content, having no id to trust."""
         MESSAGE_REFUSED.emit(queue=self.queue_name, reason="unreadable", size=len(data or b""))
         name = f"{self.broker.namespace}:{self.queue_name}.msgs"
-        held = f"{self.broker.namespace}:__acks__.{self.broker.broker_id}.{self.queue_name}"
-        for id_ in self.broker.client.smembers(held):
+        for id_ in self.broker.client.smembers(self._held):
             if self.broker.client.hget(name, id_) == data:
                 self.broker.do_nack(self.queue_name, id_)
+
+
+@contextmanager
+def _as_broken_connection() -> Iterator[None]:
+    """Tell Dramatiq in its own words, so that it tries again; it knows one of redis-py's errors only."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
 
 
 def _client(url: str, connect_timeout: float, timeout: float, *, retries: int) -> Redis:

@@ -1,0 +1,26 @@
+"""A project with a queue and nothing else; what differs from test to test comes from the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+
+SECRET_KEY = "of a test"
+INSTALLED_APPS = ["scalekit.queue", "tests.integration.queue.project"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+USE_TZ = True
+
+TASKS = {
+    "default": {
+        "BACKEND": "scalekit.queue.backend.DramatiqBackend",
+        "QUEUES": ["default", "mail"],
+    },
+}
+SCALEKIT_QUEUE_BROKER = {
+    "default": {
+        "BACKEND": "scalekit.queue.brokers.redis.RedisBroker",
+        "OPTIONS": json.loads(os.environ["QUEUE_OPTIONS"]),
+    },
+}
+SCALEKIT_QUEUE_MIN_BACKOFF = 0.05
+SCALEKIT_QUEUE_DRAIN_SECONDS = float(os.environ.get("QUEUE_DRAIN", "10"))

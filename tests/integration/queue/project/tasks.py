@@ -1,0 +1,60 @@
+"""Tasks that write down, in the file JOURNAL, what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+
+from scalekit.core.context import Fact, portable_facts
+from scalekit.queue import actor, task
+
+VISITOR: Fact[str] = Fact("test_visitor", "", portable=True)
+
+
+def write(line):
+    with Path(os.environ["JOURNAL"]).open("a") as journal:
+        journal.write(f"{line}\n")
+
+
+@task
+def note(line):
+    write(line)
+
+
+@task(takes_context=True)
+def note_id(context):
+    write(context.task_result.id)
+
+
+@task
+async def think(line):
+    await asyncio.sleep(0)
+    write(line)
+
+
+@task
+def recall():
+    write(json.dumps(portable_facts()))
+
+
+@task
+def work(seconds):
+    write("begun")
+    time.sleep(seconds)
+    write("finished")
+
+
+@task(takes_context=True)
+def stumble(context, seconds):
+    write(f"attempt {context.attempt}")
+    if context.attempt == 1:
+        time.sleep(seconds)
+        raise ValueError("the first time always fails")
+
+
+@actor
+def shout(line):
+    write(line.upper())

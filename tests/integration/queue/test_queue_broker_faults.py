@@ -1,0 +1,154 @@
+"""A broker that is down, hangs, or holds messages nobody should have written."""
+
+from __future__ import annotations
+
+import json
+import time
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+
+from scalekit.core.events import events
+from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
+from tests.integration.queue.conftest import eventually
+from tests.integration.queue.project.tasks import note, shout, stumble
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def own_valkey(scalekit_servers):
+    """Give a Valkey of this test's own, whose data outlives a kill -9."""
+    return scalekit_servers.valkey(appendonly=True)
+
+
+@pytest.fixture
+def failed():
+    """Give the ids of jobs that could not be published."""
+    ids = []
+    undo = events["queue_publish_failed"].subscribe(lambda _event, facts: ids.append(facts["id"]))
+    yield ids
+    undo()
+
+
+class TestOwnBroker:
+    @pytest.fixture
+    def options(self, own_valkey):
+        return {"url": own_valkey.url, "timeout": 0.5}
+
+    def test_broker_down_at_commit_costs_the_write_nothing(
+        self, broker, own_valkey, failed, transactional_db
+    ):
+        own_valkey.kill()
+        begin = time.monotonic()
+        with transaction.atomic():
+            result = note.enqueue("lost")
+        assert failed == [result.id]
+        assert time.monotonic() - begin < 1
+
+    def test_broker_that_hangs_at_commit_delays_by_its_timeout(
+        self, broker, own_valkey, failed, transactional_db
+    ):
+        note.enqueue("warm")
+        with own_valkey.frozen():
+            begin = time.monotonic()
+            with transaction.atomic():
+                result = note.enqueue("lost")
+            assert time.monotonic() - begin < 2
+        assert failed == [result.id]
+
+    def test_broker_down_outside_a_transaction_raises(self, broker, own_valkey, failed):
+        own_valkey.kill()
+        with pytest.raises(PublishFailed, match="took no job"):
+            note.enqueue("not enqueued")
+        assert len(failed) == 1
+
+    def test_connections_from_before_a_restart_do_not_fail_the_next_job(self, broker, own_valkey):
+        note.enqueue("before")
+        own_valkey.kill()
+        own_valkey.start()
+        note.enqueue("after")
+        assert broker.client.llen("dramatiq:default") == 2
+
+    def test_retry_waits_for_a_broker_that_is_down(self, broker, own_valkey, start_worker, journal):
+        """Dramatiq itself loses the job here: it acknowledges what it could not enqueue again."""
+        start_worker().ready()
+        stumble.enqueue(0.5)
+        assert eventually(lambda: journal() == ["attempt 1"])
+        own_valkey.kill()
+        time.sleep(1)  # the job fails while there is no broker
+        own_valkey.start()
+        assert eventually(lambda: journal() == ["attempt 1", "attempt 2"], 30)
+
+    def test_delayed_job_survives_a_restart_of_the_broker(
+        self, broker, own_valkey, start_worker, journal
+    ):
+        start_worker().ready()
+        shout.send_with_options(args=("late",), delay=2500)
+        assert eventually(lambda: not broker.client.llen("dramatiq:default.DQ"))
+        own_valkey.kill()
+        time.sleep(0.5)
+        own_valkey.start()
+        assert eventually(lambda: journal() == ["LATE"])
+
+    def test_ping_says_that_it_is_down(self, broker, own_valkey):
+        broker.ping()
+        own_valkey.kill()
+        with pytest.raises(BrokerUnreachable, match=own_valkey.address):
+            broker.ping(0.5)
+
+
+def write_raw(broker, data):
+    """Put `data` into the queue as someone with access to the broker could."""
+    name = f"{broker.namespace}:default"
+    id_ = str(uuid4())
+    broker.client.hset(f"{name}.msgs", id_, data)
+    broker.client.rpush(name, id_)
+
+
+def forged(**changes):
+    message = {
+        "queue_name": "default",
+        "actor_name": "scalekit.task.default",
+        "args": ["os.system", ["true"], {}],
+        "kwargs": {},
+        "options": {"redis_message_id": str(uuid4()), "backend": "default"},
+        "message_id": str(uuid4()),
+        "message_timestamp": 1,
+    }
+    return json.dumps({**message, **changes})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xfe no text",
+        b"{}",
+        b"[" * 100_000,
+        forged(queue_name="another"),
+        forged(options=[]),
+        forged(options={"redis_message_id": None}),
+        forged(args={}),
+        forged(kwargs=None),
+        forged(surprise=1),
+        forged(message_timestamp="x"),
+    ],
+    ids=lambda data: str(data[:12]),
+)
+def test_unreadable_message_is_dead_and_harms_no_neighbour(broker, start_worker, journal, data):
+    for number in range(5):
+        note.enqueue(number)
+    write_raw(broker, data)
+    for number in range(5, 10):
+        note.enqueue(number)
+    start_worker().ready()
+    assert eventually(lambda: len(journal()) == 10)
+    assert eventually(lambda: broker.client.zcard(f"{broker.namespace}:default.XQ") == 1)
+
+
+def test_unknown_actor_is_dead(broker, start_worker, journal):
+    write_raw(broker, forged(actor_name="nobody"))
+    note.enqueue("fine")
+    start_worker().ready()
+    assert eventually(lambda: journal() == ["fine"])

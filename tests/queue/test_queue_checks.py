@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from django.core.checks import run_checks
+from django.test import override_settings
+
+from scalekit.queue.frameworks import framework
+from tests.queue.conftest import MEMORY, TASKS
+
+REDIS = "scalekit.queue.brokers.redis.RedisBroker"
+
+
+def problems():
+    found = [m for m in run_checks() if str(m.id).startswith("scalekit.queue.")]
+    return {message.id: f"{message.msg} {message.hint}" for message in found}
+
+
+def test_nothing_configured_is_fine():
+    assert problems() == {}
+
+
+@override_settings(TASKS=TASKS, SCALEKIT_QUEUE_BROKER=MEMORY)
+def test_well_configured_is_fine():
+    assert problems() == {}
+
+
+@override_settings(TASKS={"mail": {"BACKEND": "django.core.nothing"}}, SCALEKIT_QUEUE_BROKER={})
+def test_backends_of_others_are_not_our_business():
+    from scalekit.queue.checks import check_queue
+
+    assert check_queue() == []
+
+
+@override_settings(TASKS=TASKS)
+def test_backend_without_a_broker_says_what_to_write():
+    assert "SCALEKIT_QUEUE_BROKER = {" in problems()["scalekit.queue.E001"]
+
+
+@override_settings(SCALEKIT_QUEUE_BROKER={"default": {"BACKEND": REDIS}})
+def test_broker_without_its_url_is_named():
+    assert "url" in problems()["scalekit.queue.E002"]
+
+
+@override_settings(SCALEKIT_QUEUE_BROKER={"default": {"BACKEND": REDIS, "OPTIONS": {"url": "x"}}})
+def test_broker_with_a_url_that_is_none_is_named():
+    assert "url" in problems()["scalekit.queue.E002"].lower()
+
+
+@override_settings(
+    TASKS={"default": {**TASKS["default"], "QUEUES": ["two words"]}}, SCALEKIT_QUEUE_BROKER=MEMORY
+)
+def test_queue_that_dramatiq_cannot_name():
+    assert "two words" in problems()["scalekit.queue.E003"]
+
+
+@override_settings(TASKS=TASKS, SCALEKIT_QUEUE_BROKER=MEMORY, INSTALLED_APPS=[])
+def test_backend_whose_app_is_not_installed():
+    (message,) = framework().task_backends["default"].check()
+    assert message.id == "scalekit.queue.E004"
+
+
+@override_settings(SCALEKIT_QUEUE_BROKER={**MEMORY, "spare": MEMORY["default"]})
+def test_broker_that_nothing_reads():
+    assert "spare" in problems()["scalekit.queue.W001"]
+
+
+@override_settings(SCALEKIT_QUEUE_MAX_RETRIES=-1)
+def test_setting_out_of_its_range_is_refused():
+    assert any(m.id == "scalekit.core.E002" for m in run_checks())
