@@ -19,7 +19,7 @@ def test_script_with_attributes_without_value():
 
 
 def test_image():
-    html = render('{% cdn_image "a.png" alt="A & B" width=20 data_id="7" %}')
+    html = render('{% cdn_image "a.png" alt=text data_id="7" width=20 %}', text="A & B")
     assert html == '<img src="/static/a.png" alt="A &amp; B" data-id="7" width="20">'
 
 

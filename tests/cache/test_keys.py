@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import enum
+import subprocess
+import sys
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from inspect import signature
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalekit.cache.exceptions import UncacheableArgument
+from scalekit.cache.keys import KeyMaker, encode
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Mode(enum.StrEnum):
+    FAST = "fast"
+
+
+class Right(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+def instance(label="shop.item", pk=1, db="default", *, adding=False):
+    return SimpleNamespace(
+        pk=pk,
+        _meta=SimpleNamespace(label_lower=label),
+        _state=SimpleNamespace(adding=adding, db=db),
+    )
+
+
+GOLDEN = [
+    (None, "n0:"),
+    (True, "b1:1"),
+    (255, "i2:ff"),
+    (-1, "i2:-1"),
+    (1.5, "f3:1.5"),
+    ("ä:1", "s3:ä:1"),
+    (b"\x00\xff", "y4:00ff"),
+    (Decimal("1.50"), "d4:1.50"),
+    (UUID(int=1), "u36:00000000-0000-0000-0000-000000000001"),
+    (date(2026, 11, 24), "D10:2026-11-24"),
+    (datetime(2026, 11, 24, 1, 2, tzinfo=UTC), "T25:2026-11-24T01:02:00+00:00"),
+    (time(1, 2), "t8:01:02:00"),
+    (timedelta(days=1, microseconds=2), "p5:1,0,2"),
+    ((1, "a"), "(8:i1:1s1:a"),
+    ([1, "a"], "[8:i1:1s1:a"),
+    ({2, 1}, "{8:i1:1i1:2"),
+    (frozenset({1}), "<4:i1:1"),
+    ({"b": 1, "a": None}, "m15:s1:an0:s1:bi1:1"),
+    (instance(), "o30:(26:s9:shop.itemi1:1s7:default"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), GOLDEN, ids=repr)
+def test_golden_vectors(value, text):
+    assert encode(value) == text
+
+
+def test_golden_key():
+    def profile(user_id, lang="en"): ...
+
+    maker = KeyMaker("shop.views.profile", 1, signature(profile))
+    key = "scalekit:shop.views.profile:1:53cd52aa1b52e9cbbd4d518ff60c268037b5ba98"
+    assert maker.key((42,), {}) == key
+
+
+def test_a_key_is_the_same_under_every_hash_seed():
+    code = (
+        "from scalekit.cache.keys import encode; print(encode({'a': {1, 'x', None, 2.5}, 'b': ()}))"
+    )
+    said = {
+        subprocess.check_output(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+        )
+        for seed in ("0", "1", "4242")
+    }
+    assert len(said) == 1
+
+
+DIFFERENT = [
+    1, True, 1.0, "1", b"1", Decimal(1), None, "None", "", (), [], {}, set(), frozenset(), (1,), [1], ((1,),),
+    ("a", "b"), ("a,b",), ("ab",), "s1:a", ("s1:a",), ("a", "s1:b"), {"a": 1}, {"a": "1"}, {1: "a"}, [("a", 1)],
+    date(2026, 1, 1), datetime(2026, 1, 1), "2026-01-01", Colour.RED, "red", Mode.FAST, "fast",  # noqa: DTZ001
+    Right.READ, Right.READ | Right.WRITE, UUID(int=1), str(UUID(int=1)), 0, -1, 10**5000,
+    instance(), instance(pk=2), instance(pk="1"), instance("shop.other"), instance(db="shard_1"), ("shop.item", 1),
+]  # fmt: skip
+
+
+def test_no_two_values_share_a_key():
+    assert len({encode(value) for value in DIFFERENT}) == len(DIFFERENT)
+
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(values, values)
+def test_equal_text_means_equal_value_of_equal_type(one, other):
+    if encode(one) == encode(other):
+        assert one == other
+        assert type(one) is type(other)
+
+
+@given(st.lists(values, max_size=4), st.lists(values, max_size=4))
+def test_what_stands_side_by_side_cannot_be_cut_elsewhere(one, other):
+    joined = "".join(map(encode, one)) == "".join(map(encode, other))
+    assert joined == (list(map(encode, one)) == list(map(encode, other)))
+
+
+def maker_of(function, **options) -> KeyMaker:
+    return KeyMaker("m.f", options.pop("version", 1), signature(function), **options)
+
+
+def test_one_call_has_one_key_however_it_is_written():
+    def f(a, b=2, *rest, c=3, **more): ...
+
+    key = maker_of(f).key
+    assert key((1,), {}) == key((), {"a": 1}) == key((1, 2), {"c": 3}) == key((), {"b": 2, "a": 1})
+    assert key((1, 2, 3), {}) != key((1, 2), {"c": 4}) != key((1, 2), {"d": 3})
+
+
+def test_version_and_name_are_part_of_the_key():
+    def f(): ...
+
+    keys = {maker_of(f).key((), {}), maker_of(f, version=2).key((), {})}
+    keys.add(KeyMaker("m.g", 1, signature(f)).key((), {}))
+    assert len(keys) == 3
+
+
+def test_a_key_fits_memcached():
+    def f(): ...
+
+    key = KeyMaker("ünïcode <locals> \n" * 40, 1, signature(f)).key((), {})
+    assert len(key) < 200
+    assert key.isascii()
+    assert key.isprintable()
+    assert " " not in key
+
+
+def test_instances_from_two_replicas_have_one_key():
+    def f(item): ...
+
+    home = {"replica_1": "default", "replica_2": "default"}.get
+    key = maker_of(f, database=lambda alias: home(alias, alias)).key
+    keys = {key((instance(db=db),), {}) for db in ("default", "replica_1", "replica_2")}
+    assert len(keys) == 1
+    assert key((instance(db="shard_1"),), {}) not in keys
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (instance(pk=None), "unsaved"),
+        (instance(adding=True), "unsaved"),
+        (SimpleNamespace(query=1, model=1), "queryset"),
+        (object(), "type builtins.object"),
+        ([object()], "type builtins.object"),
+        (int, "class int"),
+    ],
+)
+def test_what_has_no_identity_is_refused_with_the_remedy(value, why):
+    def f(thing): ...
+
+    with pytest.raises(UncacheableArgument, match=rf"m\.f: thing .*{why}.*key=lambda thing"):
+        maker_of(f).key((value,), {})
+
+
+def test_subclasses_are_no_plain_values():
+    class Loud(str):
+        __slots__ = ()
+
+    with pytest.raises(UncacheableArgument):
+        encode(Loud("a"))
+
+
+def test_chosen_key_replaces_the_arguments():
+    def f(request, page): ...
+
+    key = maker_of(f, chosen=lambda request, page: page).key
+    assert key((object(), 1), {}) == key((object(), 1), {})
+    assert key((object(), 1), {}) != key((object(), 2), {})
+
+
+def test_a_wrong_call_is_python_s_error():
+    def f(a): ...
+
+    with pytest.raises(TypeError, match="too many positional"):
+        maker_of(f).key((1, 2), {})
