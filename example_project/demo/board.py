@@ -44,7 +44,7 @@ class Board:
 
     def _count_requests(self) -> None:
         names = {web.address: web.name for web in self.site.webs}
-        through = [line["upstream_addr"] for line in json_lines(self.site.lb.access_log)]
+        through = [line["upstream"] for line in json_lines(self.site.lb.access_log)]
         for web in self.site.webs:
             self.answered[web.name] = sum(names.get(a.split(", ")[-1]) == web.name for a in through)
         self.answered["lb"] = len(through)

@@ -62,7 +62,7 @@ class Tour:
     def _upstreams(self, access_log: object) -> Iterator[str]:
         names = {web.address: web.name for web in self.site.webs}
         for line in json_lines(access_log):
-            yield names.get(line["upstream_addr"].split(",")[-1].strip(), "another")
+            yield names.get(line["upstream"].split(",")[-1].strip(), "another")
 
     def probes_and_metrics_answer(self) -> str:
         for path in ("/livez", "/readyz"):
