@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from asyncio import CancelledError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.core.signals import got_request_exception
@@ -89,7 +90,8 @@ def _finish(observation: Observation, status: int, ending: Ending) -> None:
     try:
         _write_line(observation, level)
     except Exception:
-        logger.exception("A request could not be logged")
+        with suppress(Exception):  # a handler that raises would raise again
+            logger.exception("A request could not be logged")
 
 
 def _write_line(observation: Observation, level: int) -> None:

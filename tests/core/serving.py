@@ -51,18 +51,22 @@ def serve_wsgi(
 
 
 def serve_asgi(path, **options):
+    exit_kind = None
     try:
         return asyncio.run(answer_asgi(path, **options))
+    except (SystemExit, KeyboardInterrupt) as error:
+        exit_kind = type(error)  # without its frames, which hold the request
     finally:
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):
             gc.collect()  # Django 5.2 leaves the request's temporary file open when a response breaks
+    raise exit_kind
 
 
 async def answer_asgi(path, *, method="GET", headers=None, chunks=None, application=None):
     """Send one request; read the whole body, or disconnect after so many `chunks` (0: at once)."""
     reply, seen, gone = Reply(), 0, asyncio.Event()
-    factory = AsyncRequestFactory(headers=headers or {})
-    scope = factory.generic(method, path).scope
+    scope = AsyncRequestFactory().generic(method, path).scope
+    scope["headers"] += [(k.encode(), v.encode()) for k, v in (headers or {}).items()]
     body = asyncio.Queue()
     body.put_nowait({"type": "http.request", "body": b"", "more_body": False})
 
@@ -112,9 +116,8 @@ def counted_hops(monkeypatch):
 @contextmanager
 def _open_connections():
     """Leave the database connections of the test open, as Django's test client does."""
-    signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)
+    both = (request_started, request_finished)
+    signals = [signal for signal in both if signal.disconnect(close_old_connections)]
     try:
         yield
     finally:

@@ -149,8 +149,7 @@ def sends_file(request):
 
 
 def nested(request):
-    inner = Client().get("/sync?as=inner")
-    assert inner.content == b"inner"
+    assert serve_wsgi("/sync?as=inner").body == b"inner"
     return HttpResponse(VISITOR.get())
 
 
