@@ -104,12 +104,15 @@ class Child:
 
     def kill(self, waits: Waits) -> None:
         """End every process of this child at once (SIGKILL) and wait until none is left."""
-        members = self.pids()
-        processes.send(members, signal.SIGKILL)
-        waits.until(
-            lambda: self.returncode is not None and not any(map(processes.alive, members)),
-            f"the end of the killed process {self.pid}",
-        )
+        seen: set[int] = set()
+
+        def none_left() -> bool:
+            # Parents have the lower number, as a rule, and go first; what one forked meanwhile goes in the next round.
+            seen.update(self.pids())
+            processes.send(sorted(seen), signal.SIGKILL)
+            return self.returncode is not None and not any(map(processes.alive, seen))
+
+        waits.until(none_left, f"the end of the killed process {self.pid}")
         guard.forget(self.pid)
 
 

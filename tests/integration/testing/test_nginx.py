@@ -54,7 +54,7 @@ def test_hanging_web_server_is_covered_by_the_next(scalekit_servers, origin, fet
 def test_get_that_a_dying_server_took_is_asked_of_the_next(balanced, fetch):
     balancer, webs = balanced
     assert fetch(balancer, "/die").status == 502
-    assert [web.running for web in webs] == [False, False]
+    balancer.waits.until(lambda: not any(web.running for web in webs), "the end of both")
 
 
 def test_post_that_a_server_took_is_not_sent_twice(balanced, fetch):
