@@ -12,7 +12,7 @@ from django.db import transaction
 from scalekit.core.events import events
 from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
 from tests.integration.queue.conftest import eventually
-from tests.integration.queue.project.tasks import note, shout, stumble
+from tests.integration.queue.project.tasks import call_out, note, stumble
 
 pytestmark = pytest.mark.servers
 
@@ -85,7 +85,7 @@ class TestOwnBroker:
         self, broker, own_valkey, start_worker, journal
     ):
         start_worker().ready()
-        shout.send_with_options(args=("late",), delay=2500)
+        call_out.send_with_options(args=("late",), delay=2500)
         assert eventually(lambda: not broker.client.llen("dramatiq:default.DQ"))
         own_valkey.kill()
         time.sleep(0.5)

@@ -10,10 +10,10 @@ import pytest
 from tests.integration.queue.conftest import eventually
 from tests.integration.queue.project.tasks import (
     VISITOR,
+    call_out,
     note,
     note_id,
     recall,
-    shout,
     think,
     work,
 )
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.servers
 def test_worker_runs_tasks_async_tasks_and_actors(broker, start_worker, journal):
     note.enqueue("sync")
     think.enqueue("async")
-    shout.send("actor")
+    call_out.send("actor")
     start_worker().ready()
     assert eventually(lambda: sorted(journal()) == ["ACTOR", "async", "sync"])
 

@@ -56,5 +56,5 @@ def stumble(context, seconds):
 
 
 @actor
-def shout(line):
+def call_out(line):
     write(line.upper())
