@@ -31,7 +31,7 @@ class Backends(Generic[B]):
 
     def __getitem__(self, alias: str) -> B:
         if alias not in self._made:
-            self._made[alias] = self._make(alias)
+            self._made.setdefault(alias, self._make(alias))  # of two threads, both get the first
         return self._made[alias]
 
     def __contains__(self, alias: object) -> bool:
