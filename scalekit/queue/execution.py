@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,19 +22,28 @@ if TYPE_CHECKING:
     from scalekit.queue.brokers.base import QueueBroker
 
 
+_declaring = Lock()  # Dramatiq refuses to declare an actor twice
+
+
 def task_actor(broker: QueueBroker, queue: str) -> str:
     """Return the name of the actor that runs the Tasks of `queue`, declared on `broker`."""
     name = f"{TASK_ACTOR}{queue}"
     if name not in broker.actors:
-        Actor(
-            run_task,
-            broker=broker,
-            actor_name=name,
-            queue_name=queue,
-            priority=0,
-            options={"throws": MessageRefused},
-        )
+        with _declaring:
+            if name not in broker.actors:
+                _declare(broker, name, queue)
     return name
+
+
+def _declare(broker: QueueBroker, name: str, queue: str) -> None:
+    Actor(
+        run_task,
+        broker=broker,
+        actor_name=name,
+        queue_name=queue,
+        priority=0,
+        options={"throws": MessageRefused},
+    )
 
 
 def run_task(*args: Any, **kwargs: Any) -> None:

@@ -23,7 +23,7 @@ def load_task(path: str) -> Any:
     `TaskUnknown` where an app has no such name (yet: a newer release may have enqueued it).
     """
     module_name, _, name = path.rpartition(".")
-    found = getattr(_load_module(module_name, path), name, None)
+    found = vars(_load_module(module_name, path)).get(name)  # getattr may run a module's own code
     if found is None:
         raise TaskUnknown(f"There is no {path} in this release.")
     if framework_of(found) is None or found.module_path != path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -126,6 +128,18 @@ def test_results_cannot_be_asked_for_yet(broker):
 def test_flags_tell_the_truth(broker):
     flags = ["supports_async_task", "supports_defer", "supports_get_result", "supports_priority"]
     assert [getattr(backend(), flag) for flag in flags] == [True, False, False, False]
+
+
+def test_threads_that_enqueue_first_do_not_disturb_each_other(broker, waiting):
+    start = Barrier(8)
+
+    def enqueue(number):
+        start.wait()
+        return note.enqueue(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(enqueue, range(8)))
+    assert waiting() == len({result.id for result in results}) == 8
 
 
 def test_enqueueing_is_announced(broker, heard):

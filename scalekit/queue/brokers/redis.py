@@ -107,6 +107,13 @@ class _CarefulConsumer(_RedisConsumer):
         with _as_broken_connection():
             super().requeue(messages)  # type: ignore[no-untyped-call]
 
+    def close(self) -> None:
+        """Put back what was fetched and not handed out."""
+        ids = [json.loads(data)["options"]["redis_message_id"] for data in self._sound]
+        with _as_broken_connection():
+            if ids:
+                self.broker.do_requeue(self.queue_name, *ids)
+
     @property
     def message_cache(self) -> list[Any]:
         """What was fetched and not handed out yet; Dramatiq assigns each batch here."""
