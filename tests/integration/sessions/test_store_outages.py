@@ -1,0 +1,136 @@
+"""A site whose session store dies, hangs and comes back: nobody loses the login."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from time import monotonic
+
+import pytest
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import path
+
+from scalekit.sessions import SessionStoreUnavailable
+from scalekit.sessions.health import SessionStoreCheck
+from scalekit.sessions.redis import SessionStore
+
+pytestmark = [pytest.mark.servers, pytest.mark.urls(__name__), pytest.mark.django_db]
+
+
+def who(request):
+    return HttpResponse(request.user.get_username())
+
+
+def count(request):
+    request.session["count"] = request.session.get("count", 0) + 1
+    return HttpResponse(str(request.session["count"]))
+
+
+def public(request):
+    return HttpResponse("hello")
+
+
+urlpatterns = [path("who/", who), path("count/", count), path("public/", public)]
+
+
+@pytest.fixture
+def server(scalekit_servers, use_store):
+    server = scalekit_servers.valkey("sessions", appendonly=True)
+    use_store(server)
+    return server
+
+
+@pytest.fixture
+def visitor(server):
+    client = Client(raise_request_exception=False)
+    client.force_login(User.objects.create_user("ana"))
+    assert client.get("/who/").content == b"ana"
+    return client
+
+
+def test_a_dead_store_is_503_and_the_login_survives_it(server, visitor):
+    server.kill()
+    response = visitor.get("/who/")
+    assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert response["Retry-After"]
+    assert response["Cache-Control"] == "no-store"
+    assert not response.cookies
+    server.start()
+    assert visitor.get("/who/").content == b"ana"
+
+
+def test_a_frozen_store_is_503_after_one_time_out(server, visitor):
+    with server.frozen():
+        started = monotonic()
+        response = visitor.get("/who/")
+        took = monotonic() - started
+    assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert took < 0.6
+    assert visitor.get("/who/").content == b"ana"
+
+
+def test_pages_without_session_are_served(server, visitor):
+    server.kill()
+    response = visitor.get("/public/")
+    assert (response.status_code, response.content) == (HTTPStatus.OK, b"hello")
+    assert not response.cookies
+
+
+def test_a_store_that_dies_between_load_and_save(server, visitor):
+    session = SessionStore(visitor.cookies["sessionid"].value)
+    session["a"] = 1
+    server.kill()
+    with pytest.raises(SessionStoreUnavailable):
+        session.save()
+    server.start()
+    assert SessionStore(session.session_key).get("a") is None
+
+
+def test_counting_goes_on_where_it_was(server, visitor):
+    assert [visitor.get("/count/").content for _ in range(2)] == [b"1", b"2"]
+    server.kill()
+    assert visitor.get("/count/").status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    server.start()
+    assert visitor.get("/count/").content == b"3"
+
+
+def test_a_restarted_store_costs_no_request(server, visitor):
+    server.restart()
+    assert visitor.get("/who/").content == b"ana"
+
+
+def test_a_read_only_store_still_knows_its_visitors(server, visitor, use_store):
+    client = use_store(server)
+    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    client.config_set("replica-serve-stale-data", "yes")
+    assert visitor.get("/who/").content == b"ana"
+    response = visitor.get("/count/")
+    assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert not response.cookies
+    client.execute_command("REPLICAOF", "NO", "ONE")
+    assert visitor.get("/count/").content == b"1"
+
+
+def test_health_tells(server):
+    SessionStoreCheck().run()
+    server.kill()
+    with pytest.raises(SessionStoreUnavailable):
+        SessionStoreCheck().run()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_asgi(server):
+    from asgiref.sync import async_to_sync
+
+    async def visits():
+        client = AsyncClient(raise_request_exception=False)
+        await client.aforce_login(await User.objects.acreate_user("ben"))
+        first = await client.get("/count/")
+        server.kill()
+        gone = await client.get("/count/")
+        server.start()
+        again = await client.get("/count/")
+        return first.content, gone.status_code, again.content
+
+    assert async_to_sync(visits)() == (b"1", HTTPStatus.SERVICE_UNAVAILABLE, b"2")
