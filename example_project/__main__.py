@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 USAGE = """\
@@ -28,31 +29,52 @@ def run_one_server(address: str) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings.stage_01_one_server")
     os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")
     import django
-    from django.core.management import CommandError, call_command
+    from django.core.management import call_command
 
+    host, _, port = address.rpartition(":")
+    host = host or "127.0.0.1"
+    problem = why_not(host, port)
+    if problem:
+        print(problem, file=sys.stderr)
+        return 1
     try:
         django.setup()
-        prepare(address)
-        call_command("runserver", address, use_reloader=False, verbosity=0)
+        fill_in()
+        welcome(host, port)
+        call_command("runserver", f"{host}:{port}", use_reloader=False, verbosity=0)
     except KeyboardInterrupt:
         print()
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return 1
     return 0
 
 
-def prepare(address: str) -> None:
-    from django.contrib.auth import get_user_model
+def why_not(host: str, port: str) -> str:
+    """Return why nothing can be served there, and what to type instead; empty if all is well."""
+    if not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004
+        return f"{port!r} is no port.\n{USAGE}"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError as error:
+            other = f"python -m example_project {int(port) % 65535 + 1}"
+            return f"Cannot serve on {host}:{port}: {error.strerror}. Try another port: {other}"
+    return ""
+
+
+def fill_in() -> None:
     from django.core.management import call_command
 
-    from example_project.photos.management.commands.seed_photos import DEMO_PASSWORD
+    from example_project.photos.models import Photo
 
     call_command("migrate", verbosity=0)
-    if not get_user_model().objects.exists():
+    if not Photo.objects.exists():
         call_command("seed_photos")
-    shown = address if ":" in address else f"127.0.0.1:{address}"
-    print(f"\n  Sunprint is at  http://{shown}/")
+
+
+def welcome(host: str, port: str) -> None:
+    from example_project.photos.management.commands.seed_photos import DEMO_PASSWORD
+
+    print(f"\n  Sunprint is at  http://{host}:{port}/")
     print(f"  Log in as       ada / {DEMO_PASSWORD}")
     print("  Stop it with    Ctrl-C\n", flush=True)
 

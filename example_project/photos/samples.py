@@ -336,7 +336,7 @@ PEOPLE = (
     Person("arjun", "Arjun Mehta", "Looking up since 1991.", "deep-field"),
     Person("chloe", "Chloé Martin", "Cats, mine and other people's.", "tabby"),
     Person("samuel", "Samuel Wright", "Bays, boats, bad weather."),
-    Person("ines", "Inês Carvalho", "Lisbon. Light and concrete."),
+    Person("carvalho", "Inês Carvalho", "Lisbon. Light and concrete."),
     Person("jonas", "Jonas Berg", "I carry too much equipment up too many hills."),
     Person("mei", "Mei Chen", "Old roofs and the weather above them.", "pagoda"),
     Person("omar", "Omar Haddad", "Learning to see, one roll at a time."),

@@ -10,7 +10,9 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }
-SCALEKIT_METRICS_TOKEN = required("METRICS_TOKEN", example="what Prometheus sends as its bearer token")
+SCALEKIT_METRICS_TOKEN = required(
+    "METRICS_TOKEN", example="what Prometheus sends as its bearer token"
+)
 INSTALLED_APPS = [*INSTALLED_APPS, "scalekit.observability"]
 MIDDLEWARE = after(
     MIDDLEWARE,
