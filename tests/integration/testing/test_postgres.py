@@ -6,7 +6,7 @@ import time
 import psycopg
 import pytest
 
-from scalekit.testing.servers import ServerError, ServerTimeout, Topology
+from scalekit.testing.servers import ServerError, ServerTimeout, Topology, Waits
 
 
 def fill(server, table, *numbers):
@@ -246,6 +246,25 @@ def test_a_kept_folder_goes_on_with_its_data_on_other_ports(tmp_path, table):
     assert (tmp_path / "replica_1" / "data").exists()
     with Topology(tmp_path) as topology:
         assert numbers(topology.postgres(), table) == [1, 2]
+
+
+def test_a_kept_folder_whose_roles_have_changed_is_refused(tmp_path):
+    with Topology(tmp_path) as topology:
+        primary = topology.postgres()
+        topology.postgres_replica(primary, "replica_1").promote()
+    with Topology(tmp_path) as topology:
+        primary = topology.postgres()
+        with pytest.raises(ServerError, match="replica_1 was a primary when"):
+            topology.postgres_replica(primary, "replica_1")
+
+
+def test_replica_of_another_database_is_told_by_its_log(tmp_path):
+    with Topology(tmp_path) as topology:
+        topology.postgres_replica(topology.postgres("a"), "replica_1")
+    with Topology(tmp_path, waits=Waits(act=3)) as topology:
+        other = topology.postgres("b")
+        with pytest.raises(ServerTimeout, match="database system identifier differs"):
+            topology.postgres_replica(other, "replica_1")
 
 
 def test_data_of_another_version_is_refused(scalekit_servers):

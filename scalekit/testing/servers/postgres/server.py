@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Self
 
-from scalekit.testing.servers.exceptions import ServerError
+from scalekit.testing.servers.exceptions import ServerError, ServerTimeout
 from scalekit.testing.servers.interrupts import deferred
+from scalekit.testing.servers.spawning import tail
 
 from . import data
 from .instance import Instance
@@ -105,12 +106,21 @@ class Postgres(Instance):
 
     def wait_streaming(self, seconds: float | None = None) -> None:
         """Return when a standby streams from its upstream, at most after `seconds`."""
-        port = self._upstream().port
-        self.waits.until(
-            lambda: self.execute(_STREAMS_FROM) == [(port,)],
-            f"{self.name} streaming from {self._upstream().name}",
-            seconds,
-        )
+        upstream = self._upstream()
+        limit = self.waits.act if seconds is None else seconds
+        if not self.waits.happens(lambda: self.execute(_STREAMS_FROM) == [(upstream.port,)], limit):
+            raise ServerTimeout(
+                f"{self.name} did not stream from {upstream.name} within {limit:g} s; {tail(self.log)}"
+            )
+
+    def prepare(self) -> None:
+        """Make what is missing. Raises `ServerError` for data that was left in the other role, as by a promotion."""
+        super().prepare()
+        if (self.data_folder / "standby.signal").exists() != (self.upstream is not None):
+            was = "a primary" if self.upstream else "a standby"
+            raise ServerError(
+                f"{self.name} was {was} when {self.folder} was last used: remove that folder to begin anew"
+            )
 
     def make_data(self) -> None:
         """Copy the upstream, or make a fresh cluster when there is none."""
