@@ -1,0 +1,37 @@
+"""Measure several ways to do one thing in turns, so that what else the machine does falls on all of them."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+QUICK, FULL = 15, 60  # rounds
+
+
+def rounds(description: str) -> int:
+    """Return how many rounds the command line asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer samples")
+    return QUICK if parser.parse_args().quick else FULL
+
+
+def compare(ways, rounds: int, calls: int) -> None:
+    """Print each way's median microseconds a call, and its ratio to the first way of the same round."""
+    samples = {name: [] for name in ways}
+    for way in ways.values():
+        _sample(way, calls)
+    for _ in range(rounds):
+        for name, way in ways.items():
+            samples[name].append(_sample(way, calls))
+    first = next(iter(samples.values()))
+    for name, times in samples.items():
+        ratio = statistics.median(mine / base for mine, base in zip(times, first, strict=True))
+        print(f"{name:<52}{statistics.median(times):8.1f} us{ratio:7.2f} x")
+
+
+def _sample(way, calls: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(calls):
+        way()
+    return (time.perf_counter() - begin) / calls * 1e6
