@@ -20,6 +20,9 @@ def note(*args, **kwargs):
     return len(done)
 
 
+by_another_name = note
+
+
 @task
 def explode(times=99):
     done.append("boom")

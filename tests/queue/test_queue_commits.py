@@ -136,6 +136,20 @@ def test_test_case_hands_over_its_callbacks(
     assert (waiting(), len(callbacks)) == (2, 2)
 
 
+def test_test_case_over_two_databases_waits_for_one_of_them(broker, waiting, shards):
+    blocks = [transaction.atomic(using=alias) for alias in shards]
+    for block in blocks:
+        block._from_testcase = True  # as TestCase marks its own
+    with blocks[0], blocks[1]:
+        note.enqueue()
+        assert [len(connections[alias].run_on_commit) for alias in shards] == [1, 0]
+        with transaction.atomic(using=shards[1]):
+            note.enqueue()
+        assert [len(connections[alias].run_on_commit) for alias in shards] == [1, 1]
+        transaction.set_rollback(True, using=shards[0])
+        transaction.set_rollback(True, using=shards[1])
+
+
 @pytest.mark.django_db(databases="__all__")
 def test_test_case_rolls_back_a_savepoint(broker, waiting, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True) as callbacks, rolled_back():

@@ -189,6 +189,7 @@ def test_event_is_told_within_the_unit_of_work(broker, work_off):
         (("os.system", ["true"], {}), "no task"),
         (("tests.queue.sample_tasks.plain_function", [], {}), "no task"),
         (("tests.queue.sample_tasks.task", [], {}), "no task"),
+        (("tests.queue.sample_tasks.by_another_name", [], {}), "no task"),
         (("this.zen", [], {}), "module"),
         ((".relative", [], {}), "module"),
         (("", [], {}), "module"),

@@ -7,7 +7,8 @@ import os
 
 SECRET_KEY = "of a test"
 INSTALLED_APPS = ["scalekit.queue", "tests.integration.queue.project"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+IN_MEMORY = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+DATABASES = {"default": json.loads(os.environ.get("QUEUE_DATABASE", "null")) or IN_MEMORY}
 USE_TZ = True
 
 TASKS = {

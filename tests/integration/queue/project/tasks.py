@@ -8,6 +8,9 @@ import os
 import time
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
+from django.db import connection
+
 from scalekit.core.context import Fact, portable_facts
 from scalekit.queue import actor, task
 
@@ -45,6 +48,22 @@ def work(seconds):
     write("begun")
     time.sleep(seconds)
     write("finished")
+
+
+def connection_id():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+
+@task
+def note_connection():
+    write(connection_id())
+
+
+@task
+async def note_connection_of_async_code():
+    write(await sync_to_async(connection_id)())
 
 
 @task(takes_context=True)
