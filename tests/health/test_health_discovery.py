@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import sys
+from textwrap import dedent
+
+import pytest
+from django.core.checks import run_checks
+
+from scalekit.health.checks import check_health_modules
+from scalekit.health.discovery import installed_checks
+
+GOOD = """
+    from scalekit.health.base import Check
+
+    class Well(Check):
+        name = "sample"
+
+        def run(self):
+            pass
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch, settings):
+    """Install an app whose health.py has this source."""
+    made = []
+
+    def install_app(source):
+        label = f"sample_health_app_{len(made)}"
+        folder = tmp_path / label
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        (folder / "health.py").write_text(dedent(source))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        made.append(label)
+        settings.INSTALLED_APPS = ["scalekit.health", *made]
+        return label
+
+    yield install_app
+    for name in list(sys.modules):
+        if name.startswith("sample_health_app_"):
+            del sys.modules[name]
+
+
+def names():
+    return [check.name for check in installed_checks()]
+
+
+def found():
+    return [message.id for message in check_health_modules()]
+
+
+def test_a_list_of_checks_is_found(install):
+    install(GOOD + "    checks = [Well()]\n")
+    assert names() == ["sample"]
+    assert found() == []
+
+
+def test_a_function_is_asked_each_time(install):
+    install(
+        GOOD
+        + "    asked = []\n    def checks():\n        asked.append(1)\n        return [Well()] * len(asked[:1])\n"
+    )
+    assert names() == ["sample"]
+    assert names() == ["sample"]
+
+
+@pytest.mark.parametrize(
+    "source", ["", "from django.core import checks", "checks = None", "checks = {}"]
+)
+def test_a_module_of_that_name_that_means_something_else_is_left_alone(install, source):
+    install(source)
+    assert names() == []
+    assert found() == []
+
+
+def test_a_module_that_breaks_is_a_failing_check_and_an_error(install):
+    label = install("import no_such_module")
+    assert names() == [f"{label}.health"]
+    with pytest.raises(ModuleNotFoundError):
+        installed_checks()[0].run()
+    assert found() == ["scalekit.health.E002"]
+
+
+def test_a_function_that_breaks_hides_no_other_checks(install):
+    label = install("def checks():\n    raise ValueError('x')")
+    install(GOOD + "    checks = [Well()]\n")
+    assert names() == [f"{label}.health", "sample"]
+
+
+def test_what_is_no_check_is_an_error(install):
+    install(GOOD + "    checks = [Well(), print, Well]\n")
+    assert names() == ["sample"]
+    assert found() == ["scalekit.health.E001", "scalekit.health.E001"]
+
+
+def test_two_checks_of_one_name_are_an_error(install):
+    install(GOOD + "    checks = [Well(), Well()]\n")
+    assert names() == ["sample"]
+    assert found() == ["scalekit.health.E003"]
+
+
+@pytest.mark.parametrize(
+    ("middleware", "ids"),
+    [
+        ([], []),
+        (["scalekit.health.middleware.HealthMiddleware", "x"], []),
+        (["x", "scalekit.health.middleware.HealthMiddleware"], ["scalekit.health.W001"]),
+    ],
+)
+def test_the_middleware_should_be_first(settings, middleware, ids):
+    settings.MIDDLEWARE = middleware
+    assert [m.id for m in run_checks() if m.id == "scalekit.health.W001"] == ids

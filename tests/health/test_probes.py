@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from scalekit.health import middleware
+from scalekit.health.base import Check
+from scalekit.health.probing import Prober
+from scalekit.testing.fakes import captured_events
+from tests.core.serving import answer_asgi, counted_hops, serve_asgi, serve_wsgi
+
+HEALTH = "scalekit.health.middleware.HealthMiddleware"
+both = pytest.mark.parametrize("serve", [serve_wsgi, serve_asgi], ids=["wsgi", "asgi"])
+
+
+class Scripted(Check):
+    """A check that does what the test says."""
+
+    def __init__(self, name="database", *, critical=True, timeout=1.0):
+        self.name, self.critical, self.timeout = name, critical, timeout
+        self.error, self.runs = None, 0
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def run(self):
+        self.runs += 1
+        self.go_on.wait(30)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def checks(monkeypatch, settings):
+    """Give the list of checks that the probes of this test run."""
+    settings.MIDDLEWARE = [
+        HEALTH,
+        "django.middleware.security.SecurityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+    ]
+    settings.ROOT_URLCONF = "tests.observability.sample_site"
+    settings.DEBUG = False
+    settings.SCALEKIT_HEALTH_CACHE = 0
+    found = []
+    monkeypatch.setattr(middleware, "prober", Prober(lambda: list(found)))
+    yield found
+    for check in found:
+        check.go_on.set()
+
+
+def said(reply):
+    return reply.status, json.loads(reply.body)
+
+
+@both
+def test_livez_touches_nothing(serve, checks, settings, django_assert_num_queries):
+    checks.append(Scripted())
+    settings.SECURE_SSL_REDIRECT = True
+    reply = serve("/livez", headers={"host": "10.0.0.7", "cookie": "sessionid=x"})
+    assert (reply.status, reply.body) == (200, b"ok")
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in reply.headers
+    assert checks[0].runs == 0
+
+
+@both
+def test_readyz_by_ip_address_and_without_tls(serve, checks, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    checks.append(Scripted())
+    reply = serve("/readyz", headers={"host": "10.0.0.7"})
+    assert said(reply) == (200, {"status": "ready", "checks": {"database": "ok"}})
+    assert reply.headers["Cache-Control"] == "no-store"
+
+
+@both
+def test_critical_failure_is_503_without_reasons(serve, checks):
+    checks += [Scripted("database"), Scripted("cache")]
+    checks[0].error = OSError("postgresql://app:secret@10.0.0.5 refused")
+    reply = serve("/readyz")
+    expected = {"status": "not ready", "checks": {"database": "failed", "cache": "ok"}}
+    assert said(reply) == (503, expected)
+    assert reply.headers["Retry-After"] == "2"
+
+
+@both
+def test_failure_that_is_not_critical_only_degrades(serve, checks):
+    checks.append(Scripted("cache", critical=False))
+    checks[0].error = OSError()
+    assert said(serve("/readyz")) == (200, {"status": "degraded", "checks": {"cache": "failed"}})
+
+
+@pytest.mark.parametrize(
+    ("changed", "headers", "told"),
+    [
+        ({}, {}, False),
+        ({"DEBUG": True}, {}, True),
+        ({"SCALEKIT_HEALTH_NETWORKS": ["127.0.0.0/8"]}, {}, True),
+        ({"SCALEKIT_HEALTH_NETWORKS": ["127.0.0.0/8"]}, {"x-forwarded-for": "1.2.3.4"}, False),
+        ({"SCALEKIT_HEALTH_NETWORKS": ["10.0.0.0/8"]}, {}, False),
+    ],
+)
+def test_reasons_are_for_those_who_may_know(checks, settings, changed, headers, told):
+    for name, value in changed.items():
+        setattr(settings, name, value)
+    checks.append(Scripted())
+    checks[0].error = OSError("refused")
+    body = json.loads(serve_wsgi("/readyz", headers=headers).body)
+    assert body.get("errors") == ({"database": "OSError: refused"} if told else None)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("POST", 405), ("PUT", 405)])
+def test_probes_are_asked_with_get_and_head(checks, path, method, status):
+    assert serve_wsgi(path, method=method).status == status
+
+
+def test_other_pages_go_on_to_the_site(checks):
+    assert serve_wsgi("/hello").body == b"hello"
+    assert serve_asgi("/hello").body == b"hello"
+    assert serve_wsgi("/readyz/").status == 404
+
+
+@both
+def test_hung_check_is_503_within_the_budget(serve, checks):
+    checks += [Scripted("hung"), Scripted("also hung"), Scripted("well")]
+    checks[0].go_on.clear()
+    checks[1].go_on.clear()
+    started = time.perf_counter()
+    status, body = said(serve("/readyz"))
+    assert time.perf_counter() - started < 1.5
+    assert status == 503
+    assert body["checks"] == {"hung": "failed", "also hung": "failed", "well": "ok"}
+
+
+def test_hung_check_costs_one_thread_however_often_it_is_asked_for(checks, settings):
+    settings.SCALEKIT_HEALTH_BUDGET = 0.05
+    checks.append(Scripted("hung"))
+    checks[0].go_on.clear()
+    for _ in range(10):
+        assert serve_wsgi("/readyz").status == 503
+    assert checks[0].runs == 1
+    assert sum(thread.name == "health: hung" for thread in threading.enumerate()) == 1
+    checks[0].go_on.set()
+    _eventually(lambda: serve_wsgi("/readyz").status == 200)
+
+
+def test_a_checks_own_timeout_is_kept(checks):
+    checks.append(Scripted("hung", timeout=0.05))
+    checks[0].go_on.clear()
+    started = time.perf_counter()
+    assert serve_wsgi("/readyz").status == 503
+    assert time.perf_counter() - started < 0.5
+
+
+def test_checks_run_side_by_side(checks):
+    barrier = threading.Barrier(3, timeout=0.9)
+    for name in "abc":
+        checks.append(Scripted(name))
+        checks[-1].run = barrier.wait
+    assert serve_wsgi("/readyz").status == 200
+
+
+def test_all_who_ask_at_once_share_one_probe(checks, settings):
+    settings.SCALEKIT_HEALTH_CACHE = 60
+    checks.append(Scripted())
+    checks[0].go_on.clear()
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(serve_wsgi, "/readyz") for _ in range(20)]
+        _eventually(lambda: checks[0].runs == 1)
+        checks[0].go_on.set()
+        assert {reply.result().status for reply in asked} == {200}
+    assert checks[0].runs == 1
+
+
+def test_the_result_is_kept_for_a_while(checks, settings):
+    settings.SCALEKIT_HEALTH_CACHE = 60
+    checks.append(Scripted())
+    assert [serve_wsgi("/readyz").status for _ in range(3)] == [200] * 3
+    assert checks[0].runs == 1
+
+
+def test_a_slow_probe_does_not_hold_up_the_loop(checks):
+    checks.append(Scripted("hung"))
+    checks[0].go_on.clear()
+
+    async def ask_both():
+        probe = asyncio.create_task(answer_asgi("/readyz"))
+        await asyncio.sleep(0.1)
+        started = time.perf_counter()
+        page = await answer_asgi("/async-hello")
+        return page.status, time.perf_counter() - started, probe.done(), (await probe).status
+
+    status, seconds, probe_was_done, probe_status = asyncio.run(ask_both())
+    assert (status, probe_was_done, probe_status) == (200, False, 503)
+    assert seconds < 0.5
+
+
+def test_one_who_stops_waiting_cancels_no_probe(checks):
+    checks.append(Scripted())
+    checks[0].go_on.clear()
+
+    async def impatient():
+        patient = asyncio.create_task(answer_asgi("/readyz"))
+        await answer_asgi("/readyz", chunks=0)
+        checks[0].go_on.set()
+        return await patient
+
+    assert asyncio.run(impatient()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/async-hello", "/hello"])
+def test_ordinary_requests_cost_no_thread_hop(checks, settings, monkeypatch, path):
+    settings.MIDDLEWARE = []
+    with counted_hops(monkeypatch) as bare:
+        serve_asgi(path)
+    settings.MIDDLEWARE = [HEALTH]
+    with counted_hops(monkeypatch) as probed:
+        serve_asgi(path)
+    assert len(probed) - len(bare) == 0
+
+
+@both
+def test_checks_that_cannot_be_found_are_not_ready(serve, checks, monkeypatch, caplog):
+    def breaks():
+        raise RuntimeError("broken discovery")
+
+    monkeypatch.setattr(middleware, "prober", Prober(breaks))
+    assert said(serve("/readyz")) == (503, {"status": "not ready"})
+    assert "broken discovery" in caplog.text
+
+
+def test_no_thread_to_be_had_is_not_ready(checks, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert serve_wsgi("/readyz").status == 503
+    assert serve_wsgi("/readyz").status == 200
+
+
+def test_exit_inside_a_check_is_a_failure(checks):
+    checks.append(Scripted())
+    checks[0].error = SystemExit()
+    assert serve_wsgi("/readyz").status == 503
+
+
+def test_changes_are_announced_once(checks):
+    check = Scripted()
+    checks.append(check)
+    with captured_events() as events:
+        for error in (None, OSError("gone"), OSError("gone"), None):
+            check.error = error
+            serve_wsgi("/readyz")
+            _eventually(lambda: len(events.named("health_check_finished")) == check.runs)
+        _eventually(lambda: events.named("health_check_recovered"))
+    assert len(events.named("health_check_failed")) == 1
+    outcomes = [payload["outcome"] for payload in events.named("health_check_finished")]
+    assert outcomes == ["ok", "failed", "failed", "ok"]
+
+
+@both
+def test_draining_server_is_not_ready_and_goes_on_serving(serve, checks, settings, tmp_path):
+    settings.SCALEKIT_HEALTH_DRAIN_FILE = str(tmp_path / "drain")
+    assert serve("/readyz").status == 200
+    call_command("drain")
+    assert said(serve("/readyz")) == (503, {"status": "draining"})
+    assert serve("/livez").status == 200
+    assert serve("/hello").status == 200
+    call_command("drain", undo=True)
+    assert serve("/readyz").status == 200
+
+
+def test_drain_says_what_it_needs(checks, settings, tmp_path):
+    with pytest.raises(CommandError, match="SCALEKIT_HEALTH_DRAIN_FILE"):
+        call_command("drain", stdout=StringIO())
+    settings.SCALEKIT_HEALTH_DRAIN_FILE = str(tmp_path / "no" / "such" / "folder")
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("drain", stdout=StringIO())
+
+
+def test_a_probe_makes_no_query_of_its_own(checks, db):
+    from django.db import connection
+
+    with CaptureQueriesContext(connection) as captured:
+        assert Client().get("/readyz").status_code == 200
+    assert len(captured) == 0
+
+
+def test_forked_process_starts_anew(checks):
+    prober = Prober(list)
+    assert prober.report().result(2).ready
+    prober.forget()
+    assert prober.report().result(2).ready
+
+
+def _eventually(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
