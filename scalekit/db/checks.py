@@ -42,6 +42,7 @@ def check_databases(**_: Any) -> list[CheckMessage]:
         _router,
         _middleware,
         _mirrors,
+        _transactions,
     ]
     return [message for part in parts for message in part(cluster)]
 
@@ -130,6 +131,17 @@ def _mirrors(cluster: Cluster) -> Iterator[CheckMessage]:
                     hint=f'Write {{"MIRROR": "{primary.alias}"}}.',
                     id="scalekit.db.E011",
                 )
+
+
+def _transactions(cluster: Cluster) -> Iterator[CheckMessage]:
+    for alias, config in connections.settings.items():
+        if cluster.is_replica(alias) and config["ATOMIC_REQUESTS"]:
+            yield Warning(
+                f"Every request opens a transaction on the replica {alias}, needed or not, and its "
+                "reads do not survive the replica.",
+                hint=f'Remove ATOMIC_REQUESTS from DATABASES["{alias}"].',
+                id="scalekit.db.W002",
+            )
 
 
 @register()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import InternalError
+
 from scalekit.core.exceptions import ScalekitError
 
 
@@ -31,3 +33,7 @@ class ShardKeyInvalid(ScalekitError, TypeError):
 
 class TokenRefused(ScalekitError, ValueError):
     """A consistency token is forged, damaged or absurd."""
+
+
+class WriteOnReplica(ScalekitError, InternalError):
+    """A statement that writes was given to a replica, and the primary stands in for it just now."""

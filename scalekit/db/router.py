@@ -52,14 +52,15 @@ class Router:
         """Allow what lives together; also a sharded row's plain reference to an unsharded one."""
         if not current_cluster().active:
             return None
-        groups = group_of(type(one)), group_of(type(other))
+        # __class__ and not type(): request.user is a lazy object that stands for a User.
+        groups = group_of(one.__class__), group_of(other.__class__)
         if groups[0] != groups[1]:
             return None in groups
         homes = self._home(one), self._home(other)
         return None in homes or homes[0] == homes[1]
 
     def _home(self, instance: Model) -> str | None:
-        group = group_of(type(instance))
+        group = group_of(instance.__class__)
         if group is not None:
             return primary_of_instance(instance, group)
         alias = instance._state.db

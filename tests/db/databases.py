@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from django.apps import apps
-from django.db import connections, router
+from django.db import connections, router, transaction
 from django.test import override_settings
 
 from scalekit.db.cluster import forget_cluster
@@ -64,3 +64,15 @@ def sqlite(path, **extra):
 
 def replica_of(primary, **options):
     return {"REPLICA_OF": primary, **options}
+
+
+class Interruption(Exception):
+    pass
+
+
+@contextmanager
+def rolled_back(using="default"):
+    """A transaction, or savepoint, that comes to nothing."""
+    with suppress(Interruption), transaction.atomic(using=using):
+        yield
+        raise Interruption

@@ -85,6 +85,8 @@ def test_get_first_and_last(orders):
     ordered = orders.scatter().order_by("customer_id")
     assert (ordered.first().customer_id, ordered.last().customer_id) == (1, 30)
     assert ordered.reverse().first().customer_id == 30
+    assert ordered.reverse().reverse().first().customer_id == 1
+    assert orders.order_by("customer_id").reverse().scatter().first().customer_id == 30
     assert orders.scatter().filter(note="nowhere").first() is None
 
 

@@ -4,12 +4,13 @@ import uuid
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connections, transaction
+from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
 from scalekit.db import on_every_shard, using_shard
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import CrossShardQuery, SeveralShards, ShardKeyRequired, WrongShard
+from tests.db.databases import rolled_back
 
 
 def shop():
@@ -219,7 +220,7 @@ def test_every_shard_in_turn(shards):
         shop().Order.objects.create(customer_id=key)
     counts = {alias: shop().Order.objects.count() for alias in on_every_shard("users")}
     assert sum(counts.values()) == 19
-    assert on_every_shard("users")(lambda: shop().Order.objects.count())() == counts
+    assert on_every_shard("users")(shop().Order.objects.count)() == counts
     assert set(counts) == set(shards)
 
 
@@ -247,8 +248,9 @@ def test_a_row_with_another_key_than_its_parent_is_refused(shards):
 def test_relations_across_shards_are_refused(shards):
     one, other = apart()
     line = shop().Line(customer_id=one)
+    order = shop().Order.objects.create(customer_id=other)
     with pytest.raises(ValueError, match="prevents this relation"):
-        line.order = shop().Order.objects.create(customer_id=other)
+        line.order = order
 
 
 def test_a_subquery_from_another_database_is_refused_with_the_remedy(shards):
@@ -269,15 +271,14 @@ def test_validation_looks_at_the_row_s_own_shard(shards):
     shop().Order.objects.create(customer_id=7, note="a", token=token)
     with pytest.raises(ValidationError, match="Token"):
         shop().Order(customer_id=7, token=token).validate_unique()
-    with pytest.raises(ValidationError, match="note_once|already exists"):
+    with pytest.raises(ValidationError, match=r"note_once|already exists"):
         shop().Order(customer_id=7, note="a").validate_constraints()
     shop().Order(customer_id=7, note="b").validate_constraints()
 
 
 def test_a_transaction_on_the_shard_takes_its_rows_back(shards):
-    with pytest.raises(ZeroDivisionError), transaction.atomic(using=home(7)):
+    with rolled_back(using=home(7)):
         shop().Order.objects.create(customer_id=7)
-        1 / 0  # noqa: B018
     assert not any(stored_on(shop().Order).values())
 
 

@@ -81,7 +81,7 @@ class ScatterQuerySet(Generic[M]):
         return ordered
 
     def reverse(self) -> Self:
-        return self._unsliced("reverse").with_rows(self._rows.reverse())
+        return self._unsliced("reverse")._backwards()
 
     def select_related(self, *names: Any) -> Self:
         return self._with(self._rows.select_related(*names))
@@ -206,8 +206,7 @@ class ScatterQuerySet(Generic[M]):
         return self
 
     def _backwards(self) -> Self:
-        order = ordering_of(self._rows)
-        return self._with(self._rows.order_by(*order.reversed().names))
+        return self._with(_ordered(self._rows, ordering_of(self._rows).reversed().names))
 
     def _on_each_shard(self) -> Iterator[ShardedQuerySet[M]]:
         SCATTERED.emit(group=self.group, model=self.model.__name__)
@@ -230,9 +229,16 @@ class ScatterQuerySet(Generic[M]):
         return (row[0] if self._flat else row[:width] for row in cut)
 
     def _pushed_down(self, rows: ShardedQuerySet[M], order: Ordering) -> Any:
-        rows = rows.order_by(*order.expressions)
+        rows = _ordered(rows, order.expressions)
         if self._columns is not None:
             # Aliased, since a column may be asked for and ordered by at once.
             keys = {f"scatter_{i}": models.F(name) for i, name in enumerate(order.attributes)}
             rows = rows.annotate(**keys).values_list(*self._columns, *keys)
         return rows if self._stop is None else rows[: self._stop]
+
+
+def _ordered(rows: ShardedQuerySet[M], order: tuple[Any, ...]) -> ShardedQuerySet[M]:
+    """Return `rows` in exactly this order, also where reverse() was called before."""
+    rows = rows.order_by(*order)
+    rows.query.standard_ordering = True
+    return rows

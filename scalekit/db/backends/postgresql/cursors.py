@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error
@@ -12,6 +13,7 @@ from scalekit.db.backends.postgresql.failures import (
     is_server_lost,
 )
 from scalekit.db.events import READ_RETRIED
+from scalekit.db.exceptions import WriteOnReplica
 from scalekit.db.rotation import rotation
 from scalekit.db.writes import is_write
 
@@ -22,20 +24,28 @@ if TYPE_CHECKING:
     from scalekit.db.backends.postgresql.base import DatabaseWrapper
 
 
+WRITING = frozenset({"executemany", "callproc", "copy", "stream"})
+
+
 class ReadCursor:
     """Stand before a replica's cursor, and replace it before any of its rows were given out.
 
-    A failing `execute` outside a transaction is run again on the next replica in rotation, then on the
-    primary. What has begun to give rows is never begun again.
+    An `execute` that fails outside a transaction is run again: on a new connection if an old one broke,
+    then on the next replica in rotation, then on the primary. What has begun to give rows is never begun
+    again, and what writes is never run elsewhere.
     """
 
     def __init__(self, replica: DatabaseWrapper, *, chunked: bool) -> None:
-        self._replica, self._chunked = replica, chunked
+        self._chunked = chunked
         self._others = replica.other_servers()
+        self._reconnected: set[str] = set()
         self._at: Any = None
+        self._was_open = False
         self._cursor: Any = self._open(replica)
 
     def __getattr__(self, name: str) -> Any:
+        if name in WRITING and not self._on_replica():
+            raise WriteOnReplica
         return getattr(self._cursor, name)
 
     def __iter__(self) -> Iterator[Any]:
@@ -49,20 +59,41 @@ class ReadCursor:
 
     def execute(self, sql: Any, params: Any = None) -> Any:
         while True:
+            if not self._on_replica() and is_write(sql):
+                raise WriteOnReplica
             try:
                 result = self._cursor.execute(sql, params)
             except Error as error:
-                if is_write(sql) or not self._may_go_on(error):
+                if is_write(sql):
                     raise
-                self._cursor = self._open(self._next(error))
+                self._cursor = self._recover(error)
             else:
                 rotation.up(self._at.alias)
                 return result
+
+    def _on_replica(self) -> bool:
+        return bool(_replica_of(self._at))
+
+    def _recover(self, error: Error) -> Any:
+        """Return a cursor to run the statement again with. Raises `error` if that would be wrong."""
+        broken = self._cursor
+        if self._may_reconnect(error):
+            self._reconnected.add(self._at.alias)
+            self._at.close()
+            server = self._at
+        elif self._may_go_on(error):
+            server = self._next(error)
+        else:
+            raise error
+        with suppress(Error):
+            broken.close()
+        return self._open(server)
 
     def _open(self, server: Any) -> Any:
         """Open a cursor on `server`, or on the first of the others that can be reached."""
         while True:
             self._at = server
+            self._was_open = server.connection is not None or server.pool is not None
             try:
                 return self._open_here(server)
             except Error as error:
@@ -71,9 +102,15 @@ class ReadCursor:
                 server = self._next(error)
 
     def _open_here(self, server: Any) -> Any:
-        if server.alias == self._replica.alias or getattr(server, "replica_of", None):
+        if _replica_of(server) and hasattr(server, "plain_cursor"):
             return server.plain_cursor(chunked=self._chunked)
         return server.chunked_cursor() if self._chunked else server.cursor()
+
+    def _may_reconnect(self, error: Error) -> bool:
+        """Return whether it may be the connection that broke and not the server: idle ones get cut."""
+        server = self._at
+        first = self._was_open and server.alias not in self._reconnected
+        return first and not _in_transaction(server) and is_server_lost(error, server.connection)
 
     def _may_go_on(self, error: Error, *, connecting: bool = False) -> bool:
         """Return whether to ask another server, and take this one out of rotation if it is gone."""
@@ -94,6 +131,10 @@ class ReadCursor:
         if not isinstance(error, ReplicaAvoided):
             READ_RETRIED.emit(alias=self._at.alias, next=server.alias, error=str(error).strip())
         return server
+
+
+def _replica_of(server: Any) -> str | None:
+    return (server.settings_dict.get("SCALEKIT") or {}).get("REPLICA_OF")
 
 
 def _in_transaction(server: Any) -> bool:

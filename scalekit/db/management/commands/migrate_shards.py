@@ -41,8 +41,8 @@ class Command(BaseCommand):
         for number, alias in enumerate(shards, start=1):
             self.stdout.write(f"[{number}/{len(shards)}] {alias}", ending=" ")
             self.stdout.flush()
-            todo = len(_pending(alias))
             try:
+                todo = len(_pending(alias))
                 call_command("migrate", database=alias, verbosity=max(0, verbosity - 1))
             except Exception as error:
                 self.stdout.write("failed")

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.core import signing
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import RequestFactory, override_settings
+
+from scalekit.db.events import PIN_REFUSED
+from scalekit.db.middleware import HEADER, ReadYourWrites
+from scalekit.db.tokens import SALT, seal
+from tests.db.databases import rolled_back
+
+COOKIE = "scalekit_pin"
+
+
+def served(view, **headers):
+    """Return the response of one request to a site that is `view` behind the middleware."""
+    cookies = headers.pop("cookies", None)
+    request = RequestFactory().get("/", headers=headers)
+    if cookies:
+        request.COOKIES |= cookies
+    return ReadYourWrites(view)(request)
+
+
+def reading(request):
+    from django.db import router
+
+    from tests.db.shop.models import Customer
+
+    return HttpResponse(router.db_for_read(Customer))
+
+
+def writing(request):
+    from tests.db.shop.models import Customer
+
+    Customer.objects.create(name="Ann")
+    return HttpResponse("written")
+
+
+def failing(request):
+    with rolled_back():
+        writing(request)
+    return HttpResponse("rolled back")
+
+
+@pytest.fixture
+def refusals():
+    heard = []
+    end = PIN_REFUSED.subscribe(lambda _, payload: heard.append(payload["reason"]))
+    yield heard
+    end()
+
+
+def signed(payload):
+    return signing.Signer(salt=SALT).sign_object(payload)
+
+
+def test_a_request_that_writes_nothing_gets_nothing(replicas):
+    for view in (reading, failing):
+        response = served(view)
+        assert response.cookies == {}
+        assert set(response.headers) == {"Content-Type"}
+
+
+def test_a_write_pins_its_visitor_by_cookie(replicas):
+    cookie = served(writing).cookies[COOKIE]
+    assert served(reading, cookies={COOKIE: cookie.value}).content == b"default"
+    assert served(reading).content.startswith(b"replica")
+    assert (cookie["max-age"], cookie["httponly"], cookie["samesite"]) == (5, True, "Lax")
+
+
+def test_a_write_pins_api_clients_by_header(replicas):
+    token = served(writing).headers[HEADER]
+    answer = served(reading, **{HEADER: token})
+    assert answer.content == b"default"
+    assert answer.headers[HEADER]
+    assert answer.cookies == {}
+
+
+@override_settings(SCALEKIT_DB_PIN_SECONDS=0.2)
+def test_a_pin_ends(replicas):
+    token = served(writing).headers[HEADER]
+    time.sleep(0.25)
+    answer = served(reading, **{HEADER: token})
+    assert answer.content.startswith(b"replica")
+    assert HEADER not in answer.headers
+
+
+def test_a_write_extends_the_pin_and_reading_does_not(replicas):
+    first = served(writing).cookies[COOKIE].value
+    assert served(reading, cookies={COOKIE: first}).cookies == {}
+    assert served(writing, cookies={COOKIE: first}).cookies[COOKIE].value != first
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("nonsense", "bad signature"),
+        ("x" * 5000, "too long"),
+        (lambda: seal({"default": time.time() + 3})[:-1] + "x", "bad signature"),
+        (lambda: signing.Signer(salt="another").sign_object({"default": 1}), "bad signature"),
+        (lambda: signed({"default": time.time() + 3600}), "absurd"),
+        (lambda: signed({"default": "soon"}), "absurd"),
+        (lambda: signed({"default": -1}), "absurd"),
+        (lambda: signed(["default"]), "absurd"),
+        (lambda: signed({f"db{i}": time.time() + 1 for i in range(65)}), "too long"),
+        ("\x00\udcff", "bad signature"),
+    ],
+)
+def test_a_token_that_is_not_ours_is_ignored_and_announced(replicas, refusals, token, reason):
+    value = token() if callable(token) else token
+    response = served(reading, cookies={COOKIE: value})
+    assert response.status_code == 200
+    assert response.content.startswith(b"replica")
+    assert refusals == [reason]
+
+
+def test_a_token_for_a_database_that_is_no_more_harms_nothing(replicas):
+    assert served(reading, **{HEADER: seal({"gone": time.time() + 3})}).status_code == 200
+
+
+def test_old_keys_still_read_cookies(replicas):
+    with override_settings(SECRET_KEY="old"):
+        token = served(writing).headers[HEADER]
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"]):
+        assert served(reading, **{HEADER: token}).content == b"default"
+
+
+def test_without_replicas_no_request_is_touched(unsharded, refusals):
+    response = served(writing, cookies={COOKIE: "nonsense"})
+    assert response.cookies == {}
+    assert HEADER not in response.headers
+    assert refusals == []
+
+
+def test_an_exception_after_the_commit_still_pins(replicas):
+    from django.core.handlers.exception import convert_exception_to_response
+
+    def breaking(request):
+        writing(request)
+        raise PermissionError
+
+    with override_settings(
+        DEBUG_PROPAGATE_EXCEPTIONS=False, ROOT_URLCONF="django.contrib.auth.urls"
+    ):
+        from django.core.exceptions import PermissionDenied
+
+        def denied(request):
+            writing(request)
+            raise PermissionDenied
+
+        response = served(convert_exception_to_response(denied))
+    assert response.status_code == 403
+    assert COOKIE in response.cookies
+
+
+def test_streams_pass_through(replicas):
+    def streaming(request):
+        writing(request)
+        return StreamingHttpResponse([b"a", b"b"])
+
+    response = served(streaming)
+    assert COOKIE in response.cookies
+    assert b"".join(response) == b"ab"

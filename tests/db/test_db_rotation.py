@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from scalekit.db.events import REPLICA_DOWN, REPLICA_UP
+from scalekit.db.rotation import Rotation
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def rotation(clock):
+    return Rotation(clock)
+
+
+@pytest.fixture
+def announced():
+    heard = []
+    ends = [
+        e.subscribe(lambda e, p: heard.append((e.name, p["alias"])))
+        for e in (REPLICA_DOWN, REPLICA_UP)
+    ]
+    yield heard
+    for end in ends:
+        end()
+
+
+def test_a_failed_replica_is_left_alone_and_then_tried_once(rotation, clock):
+    rotation.down("r", OSError())
+    assert not rotation.usable("r")
+    assert not rotation.admit("r")
+    clock.now += 5
+    assert rotation.usable("r")
+    assert [rotation.admit("r") for _ in range(5)] == [True, False, False, False, False]
+    assert not rotation.usable("r")
+
+
+def test_a_trial_that_is_never_reported_is_followed_by_another(rotation, clock):
+    rotation.down("r", OSError())
+    clock.now += 5
+    assert rotation.admit("r")
+    clock.now += 5
+    assert rotation.admit("r")
+
+
+def test_down_and_up_are_announced_once(rotation, announced):
+    rotation.up("r")
+    for _ in range(3):
+        rotation.down("r", OSError())
+    rotation.up("r")
+    rotation.up("r")
+    assert announced == [("db_replica_down", "r"), ("db_replica_up", "r")]
