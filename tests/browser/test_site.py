@@ -70,7 +70,7 @@ def sign_up(page: sync_api.Page) -> str:
     page.fill("[name=username]", name)
     page.fill("[name=name]", "A Visitor")
     page.fill("[name=password]", secrets.token_urlsafe(12))
-    page.locator("main form button[type=submit]").click()
+    page.get_by_role("button", name="Create my account").click()
     page.wait_for_url("**/")
     return name
 
@@ -80,7 +80,7 @@ def test_a_visitor_signs_up_shares_a_photo_and_comments(page):
     page.goto("/photos/new/")
     page.set_input_files("[name=image]", PHOTOGRAPHS / "espresso.jpg")
     page.fill("[name=caption]", "Monday")
-    page.locator("main form button[type=submit]").click()
+    page.get_by_role("button", name="Share", exact=True).click()
     page.wait_for_url(re.compile(r"/photos/\d+/"))
     page.fill("[name=text]", "The first of many.")
     page.get_by_role("button", name=re.compile("comment|post|send", re.IGNORECASE)).click()
@@ -89,6 +89,22 @@ def test_a_visitor_signs_up_shares_a_photo_and_comments(page):
     picture = page.locator("main img[src*='/media/']").first
     sync_api.expect(picture).to_be_visible()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth > 100)")
+
+
+def test_a_visitor_follows_and_likes(page):
+    sign_up(page)
+    page.goto("/@ada/")
+    page.get_by_role("button", name="Follow", exact=True).click()
+    sync_api.expect(page.get_by_role("button", name="Following")).to_be_visible()
+    page.goto("/")
+    page.get_by_role("button", name="Like").first.click()
+    sync_api.expect(page.get_by_role("button", name="Like").first).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    page.reload()
+    sync_api.expect(page.get_by_role("button", name="Like").first).to_have_attribute(
+        "aria-pressed", "true"
+    )
 
 
 def test_no_page_is_wider_than_the_window(page):
@@ -104,7 +120,7 @@ def test_a_file_that_is_no_photo_is_a_form_error(page, tmp_path):
     sign_up(page)
     page.goto("/photos/new/")
     page.set_input_files("[name=image]", fake)
-    page.locator("main form button[type=submit]").click()
+    page.get_by_role("button", name="Share", exact=True).click()
     sync_api.expect(page.locator("main")).to_contain_text(
         re.compile("not an image|no photo|not a photo", re.IGNORECASE)
     )

@@ -101,6 +101,7 @@ def same(response: httpx.Response) -> str:
     text = re.sub(r"https?://127\.0\.0\.1:\d+", "", text)
     text = re.sub(r"/(media|static)/[^\"' ),]+", r"/\1/file", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.+Z]+", "time", text)
+    text = re.sub(r"(<time[^>]*>)[^<]*", r"\1", text)
     text = re.sub(r"\d{6,}", "id", text)
     return f"{response.status_code}\n{text}"
 
