@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from scalekit.core.exceptions import ScalekitError
 from scalekit.queue.conf import settings
 from scalekit.queue.exceptions import DependencyMissing
+from scalekit.queue.frameworks import framework
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ def check_queue(**_: Any) -> list[CheckMessage]:
     """Find what would keep tasks from being enqueued or run."""
     ours = our_backends()
     return [
+        *_framework_missing(ours),
         *_broker_missing(ours),
         *_broker_unusable(),
         *_aliases_unread(),
@@ -60,6 +62,18 @@ def _is_ours(params: Any) -> bool:
         return True
     except ImportError:
         return False
+
+
+def _framework_missing(ours: dict[str, Any]) -> Iterator[CheckMessage]:
+    try:
+        if ours:
+            framework()
+    except DependencyMissing:
+        yield Error(
+            "TASKS names DramatiqBackend, and this Django has no Tasks framework.",
+            hint="pip install django-tasks, or move to Django 6.0.",
+            id="scalekit.queue.E005",
+        )
 
 
 def _broker_missing(ours: dict[str, Any]) -> Iterator[CheckMessage]:

@@ -25,7 +25,7 @@ def load_task(path: str) -> Any:
     module_name, _, name = path.rpartition(".")
     found = vars(_load_module(module_name, path)).get(name)  # getattr may run a module's own code
     if found is None:
-        raise TaskUnknown(f"There is no {path} in this release.")
+        raise TaskUnknown(f"There is no {path[:200]!r} in this release.")
     if framework_of(found) is None or found.module_path != path:
         raise MessageRefused("no task", f"{path[:200]!r} is no Task.")
     return found
@@ -42,7 +42,7 @@ def _load_module(name: str, path: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name and f"{name}.".startswith(f"{error.name}."):
-            raise TaskUnknown(f"There is no {path} in this release.") from error
+            raise TaskUnknown(f"There is no {path[:200]!r} in this release.") from error
         raise
 
 

@@ -74,8 +74,8 @@ class _FactsThen:
 
     def __init__(self) -> None:
         unit = current_unit() or {}
-        facts = portable_facts()
-        self._bound = {name: v for name, v in facts.items() if unit.get(name) != v}
+        self._then = portable_facts()
+        self._bound = {name: v for name, v in self._then.items() if unit.get(name) != v}
 
     def now(self) -> dict[str, Any]:
-        return {**portable_facts(), **self._bound}
+        return {**self._then, **portable_facts(), **self._bound}

@@ -33,10 +33,15 @@ def declare(broker: QueueBroker) -> set[str]:
         actor.declare_on(broker)
     queues = {actor.queue_name for actor in actors}
     for params in our_backends().values():
-        queues |= set(params.get("QUEUES", ["default"]))
+        queues |= set(params.get("QUEUES") or ["default"])
     for queue in queues:
         task_actor(broker, queue)
     return queues
+
+
+def any_queue_is_valid() -> bool:
+    """Tell whether a backend takes tasks for queues that the settings do not name."""
+    return any(params.get("QUEUES") == [] for params in our_backends().values())
 
 
 class WorkerProcess:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.core.checks import run_checks
 from django.test import override_settings
 
+from scalekit.queue.exceptions import DependencyMissing
 from scalekit.queue.frameworks import framework
 from tests.queue.conftest import MEMORY, TASKS
 
@@ -33,6 +34,15 @@ def test_backends_of_others_are_not_our_business():
 @override_settings(TASKS=TASKS)
 def test_backend_without_a_broker_says_what_to_write():
     assert "SCALEKIT_QUEUE_BROKER = {" in problems()["scalekit.queue.E001"]
+
+
+@override_settings(TASKS=TASKS, SCALEKIT_QUEUE_BROKER=MEMORY)
+def test_django_without_a_tasks_framework_is_told_what_to_install(monkeypatch):
+    def missing():
+        raise DependencyMissing
+
+    monkeypatch.setattr("scalekit.queue.checks.framework", missing)
+    assert "pip install django-tasks" in problems()["scalekit.queue.E005"]
 
 
 @override_settings(SCALEKIT_QUEUE_BROKER={"default": {"BACKEND": REDIS}})

@@ -180,6 +180,16 @@ def test_facts_learnt_before_the_commit_go_along(broker, work_off, done, transac
     assert done == [{"test_tenant": "after"}]
 
 
+def test_facts_are_kept_where_the_callback_comes_after_the_unit(
+    broker, work_off, done, db, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True), unit_of_work():
+        TENANT.set("acme")
+        recall.enqueue()
+    work_off()
+    assert done == [{"test_tenant": "acme"}]
+
+
 def test_fact_bound_at_the_call_stays_what_it_was(broker, work_off, done, transactional_db):
     with unit_of_work(), TENANT.bind("outer"), transaction.atomic(), TENANT.bind("inner"):
         recall.enqueue()

@@ -53,14 +53,9 @@ class Command(BaseCommand):
 
     def handle(self, *, threads: int, queues: list[str] | None, **_: Any) -> None:
         broker = self._reach_broker()
-        from scalekit.queue.workers import WorkerProcess, declare
+        from scalekit.queue.workers import WorkerProcess
 
-        known = declare(broker)
-        chosen = set(queues or known)
-        if not chosen:
-            raise CommandError(
-                "There is no queue: TASKS has no backend of scalekit.queue, and no actor is declared."
-            )
+        chosen = self._choose(broker, queues)
         self._say(f"Running {', '.join(sorted(chosen))} of {broker.where} in {threads} threads.")
         process = WorkerProcess(broker, chosen, threads)
         finished = process.run(
@@ -73,6 +68,22 @@ class Command(BaseCommand):
                 f"another worker will run them again."
             )
         self._say("Stopped; every job begun here has finished.")
+
+    def _choose(self, broker: QueueBroker, queues: list[str] | None) -> set[str]:
+        from scalekit.queue.workers import any_queue_is_valid, declare
+
+        known = declare(broker)
+        if not known:
+            raise CommandError(
+                "There is no queue: TASKS has no backend of scalekit.queue, and no actor is declared."
+            )
+        unknown = set(queues or ()) - known
+        if unknown and not any_queue_is_valid():
+            raise CommandError(
+                f"There is no queue {', '.join(sorted(unknown))}. Known are {', '.join(sorted(known))}; "
+                f"a new one goes into QUEUES of TASKS, or is named by an actor."
+            )
+        return set(queues or known)
 
     def _reach_broker(self) -> QueueBroker:
         try:
