@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalekit.core.context import Fact
+from scalekit.core.context import Fact, current_unit
 from scalekit.db.conf import settings
 
 Pins = dict[str, float]
@@ -77,10 +77,10 @@ OVERRIDE: Fact[Override | None] = Fact("db_override", None)
 def dealings() -> Dealings | None:
     """Return the record of the current unit of work; None outside any."""
     known = DEALINGS.get()
-    if known is None:
-        known = Dealings()
-        if not DEALINGS.set(known):
-            return None
+    if known is not None or current_unit() is None:
+        return known
+    known = Dealings()
+    DEALINGS.set(known)
     return known
 
 

@@ -21,9 +21,14 @@ class Rotation:
         self._lock = threading.Lock()
         self._retry_at: dict[str, float] = {}
 
+    @property
+    def troubled(self) -> bool:
+        """Whether any replica is out: rarely, so that nobody needs to ask for each."""
+        return bool(self._retry_at)
+
     def usable(self, alias: str) -> bool:
         """Return whether a read may be routed to a replica: it is well, or due for a trial."""
-        return not self._retry_at or self._clock() >= self._retry_at.get(alias, 0)
+        return self._clock() >= self._retry_at.get(alias, 0)
 
     def admit(self, alias: str) -> bool:
         """Return whether this very read may try a replica; the first one of a trial alone may."""

@@ -1,50 +1,44 @@
-"""Which server a read goes to, decided from plain values."""
+"""Which server a read goes to, decided from plain values: `why_primary` says whether, `choose` where."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from scalekit.db.topology import Primary, Replica
 
-Balance = Callable[[Sequence[Replica]], Replica]
+Balance = Callable[[Primary, Sequence[Replica]], Replica]
 
 
-class Circumstances(NamedTuple):
-    """What a read depends on, besides the servers."""
+def why_primary(*, role: str, in_unit: bool, in_transaction: bool, pinned: bool) -> str:
+    """Return the reason for which a read must go to the primary; empty if a replica may answer.
 
-    in_unit: bool = True  # inside a request or message
-    role: str = ""  # "primary" or "replica" where a `using_...` block says so
-    in_transaction: bool = False  # on the primary's connection
-    pinned: bool = False  # this visitor or unit of work has just written
-    kept: str | None = None  # the replica this unit of work reads from
+    `role` is that of an enclosing ``using_primary()`` or ``using_replica()`` block. The latter accepts
+    stale answers, so it wins over a pin, but not over a transaction, whose rows no replica has.
+    """
+    if in_transaction:
+        return "in transaction"
+    if role:
+        return "using_primary" if role == "primary" else ""
+    if not in_unit:
+        return "outside requests"
+    return "pinned" if pinned else ""
 
 
 def choose(
-    primary: Primary, usable: Sequence[Replica], now: Circumstances, balance: Balance
+    primary: Primary, usable: Sequence[Replica], kept: str | None, balance: Balance
 ) -> tuple[str, str]:
-    """Return the alias to read from and the reason; `usable` are the replicas in rotation."""
-    reason = _why_primary(primary, now)
-    if reason:
-        return primary.alias, reason
+    """Return the alias to read from and the reason.
+
+    `usable` are the replicas in rotation, `kept` the one this unit of work has read from before: time
+    must not go backwards within a request.
+    """
     if not usable:
         return primary.alias, "no replica in rotation"
-    for replica in usable:
-        if replica.alias == now.kept:
-            return replica.alias, "kept"
-    return balance(usable).alias, "balanced"
-
-
-def _why_primary(primary: Primary, now: Circumstances) -> str:
-    if not primary.replicas:
-        return "no replicas"
-    if now.in_transaction:
-        return "in transaction"
-    if now.role:
-        return "using_primary" if now.role == "primary" else ""
-    if not now.in_unit:
-        return "outside requests"
-    return "pinned" if now.pinned else ""
+    if kept is not None:
+        for replica in usable:
+            if replica.alias == kept:
+                return kept, "kept"
+    return balance(primary, usable).alias, "balanced"
 
 
 def nearest(replicas: Sequence[Replica], zone: str) -> Sequence[Replica]:

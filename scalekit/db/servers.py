@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from scalekit.core.context import current_unit
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import balancer_of, settings
 from scalekit.db.events import READ_ROUTED
 from scalekit.db.facts import OVERRIDE, PINS, Dealings, Override, dealings
 from scalekit.db.rotation import rotation
-from scalekit.db.routing import Circumstances, choose, nearest
+from scalekit.db.routing import choose, nearest, why_primary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scalekit.db.topology import Primary, Replica
 
 
@@ -30,17 +31,18 @@ def read_alias(alias: str) -> str:
     if override is not None and not override.covers(alias):
         override = None
     done = dealings()
-    kept = _kept(override, done)
-    now = Circumstances(
-        current_unit() is not None,
-        override.role if override else "",
-        in_transaction(alias),
-        is_pinned(alias, done),
-        kept.get(alias),
+    reason = why_primary(
+        role="" if override is None else override.role,
+        in_unit=done is not None,
+        in_transaction=in_transaction(alias),
+        pinned=is_pinned(alias, done),
     )
-    chosen, reason = choose(primary, usable_replicas(primary), now, balancer_of(alias).choose)
-    if reason == "balanced":
-        kept[alias] = chosen
+    chosen = alias
+    if not reason:
+        kept = _kept(override, done)
+        chosen, reason = choose(primary, usable_replicas(primary), kept.get(alias), _balanced)
+        if reason == "balanced":
+            kept[alias] = chosen
     READ_ROUTED.emit(alias=chosen, reason=reason)
     return chosen
 
@@ -48,18 +50,22 @@ def read_alias(alias: str) -> str:
 def _kept(override: Override | None, done: Dealings | None) -> dict[str, str]:
     if done is not None:
         return done.replicas
-    return override.replicas if override is not None else {}
+    return {} if override is None else override.replicas
 
 
-def usable_replicas(primary: Primary) -> list[Replica]:
+def _balanced(primary: Primary, usable: Sequence[Replica]) -> Replica:
+    return balancer_of(primary.alias).choose(usable)
+
+
+def usable_replicas(primary: Primary) -> Sequence[Replica]:
     """Return the replicas in rotation, those of this zone if there are any."""
-    mirrored = _testing()
-    replicas = [
-        replica
-        for replica in primary.replicas
-        if rotation.usable(replica.alias) and not (mirrored and replica.mirror)
-    ]
-    return list(nearest(replicas, settings.ZONE))
+    replicas: Sequence[Replica] = primary.replicas
+    if primary.mirrored and _testing():
+        replicas = [replica for replica in replicas if not replica.mirror]
+    if rotation.troubled:
+        replicas = [replica for replica in replicas if rotation.usable(replica.alias)]
+    zone = settings.ZONE
+    return nearest(replicas, zone) if zone else replicas
 
 
 def in_transaction(alias: str) -> bool:

@@ -28,12 +28,17 @@ class Replica:
     mirror: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Primary:
     """A server that takes writes, and the replicas that follow it."""
 
     alias: str
     replicas: tuple[Replica, ...] = ()
+
+    @cached_property
+    def mirrored(self) -> bool:
+        """Whether another alias stands for a replica in tests."""
+        return any(replica.mirror for replica in self.replicas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scalekit.db.routing import Circumstances, choose, nearest
+from scalekit.db.routing import choose, nearest, why_primary
 from scalekit.db.topology import Primary, Replica
 
 ONE = Replica("replica_1", "default", zone="a")
@@ -10,38 +10,40 @@ TWO = Replica("replica_2", "default", zone="b")
 PRIMARY = Primary("default", (ONE, TWO))
 
 
-def first(replicas):
+def first(primary, replicas):
     return replicas[0]
 
 
 @pytest.mark.parametrize(
-    ("now", "expected"),
+    ("now", "reason"),
     [
-        ({}, ("replica_1", "balanced")),
-        ({"kept": "replica_2"}, ("replica_2", "kept")),
-        ({"kept": "gone"}, ("replica_1", "balanced")),
-        ({"in_unit": False}, ("default", "outside requests")),
-        ({"in_transaction": True}, ("default", "in transaction")),
-        ({"pinned": True}, ("default", "pinned")),
-        ({"role": "primary"}, ("default", "using_primary")),
-        ({"role": "replica"}, ("replica_1", "balanced")),
-        ({"role": "replica", "in_unit": False}, ("replica_1", "balanced")),
-        ({"role": "replica", "pinned": True}, ("replica_1", "balanced")),
-        ({"role": "replica", "in_transaction": True}, ("default", "in transaction")),
+        ({}, ""),
+        ({"in_unit": False}, "outside requests"),
+        ({"in_transaction": True}, "in transaction"),
+        ({"pinned": True}, "pinned"),
+        ({"role": "primary"}, "using_primary"),
+        ({"role": "replica"}, ""),
+        ({"role": "replica", "in_unit": False}, ""),
+        ({"role": "replica", "pinned": True}, ""),
+        ({"role": "replica", "in_transaction": True}, "in transaction"),
     ],
 )
-def test_where_a_read_goes(now, expected):
-    assert choose(PRIMARY, PRIMARY.replicas, Circumstances(**now), first) == expected
+def test_when_a_read_must_go_to_the_primary(now, reason):
+    usual = {"role": "", "in_unit": True, "in_transaction": False, "pinned": False}
+    assert why_primary(**{**usual, **now}) == reason
 
 
-def test_without_replicas_there_is_no_choice():
-    assert choose(Primary("x"), (), Circumstances(), first) == ("x", "no replicas")
-    assert choose(PRIMARY, (), Circumstances(), first) == ("default", "no replica in rotation")
-
-
-def test_a_kept_replica_that_left_the_rotation_is_left_too():
-    now = Circumstances(kept="replica_1")
-    assert choose(PRIMARY, (TWO,), now, first) == ("replica_2", "balanced")
+@pytest.mark.parametrize(
+    ("usable", "kept", "expected"),
+    [
+        ((ONE, TWO), None, ("replica_1", "balanced")),
+        ((ONE, TWO), "replica_2", ("replica_2", "kept")),
+        ((TWO,), "replica_1", ("replica_2", "balanced")),
+        ((), "replica_1", ("default", "no replica in rotation")),
+    ],
+)
+def test_which_replica_answers(usable, kept, expected):
+    assert choose(PRIMARY, usable, kept, first) == expected
 
 
 def test_the_nearest_zone_is_preferred_where_it_has_replicas():
