@@ -32,6 +32,8 @@ _ROOMY = Limits()
 _TIGHTER = (Limits(characters=512, items=16, depth=3), Limits(characters=64, items=4, depth=1))
 _STACK = Limits(characters=8192)
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
 # What every record has, and `request`, an HttpRequest that Django hands to its own loggers.
 _NOT_EXTRA = {
     *logging.LogRecord("", 0, "", 0, "", (), None).__dict__,
@@ -121,4 +123,4 @@ def _text_of(error: BaseException | None) -> str:
 
 def _dumps(fields: dict[str, Any]) -> str:
     # ASCII only: no line separator of Unicode, no terminal escape and no half character gets through.
-    return json.dumps(fields, allow_nan=False).replace("\x7f", "\\u007f")
+    return _encode(fields).replace("\x7f", "\\u007f")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from scalekit.observability.redaction import REDACTED, is_secret_name, scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SHORT = 256  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,15 @@ def plain(value: Any, limits: Limits, depth: int = 0) -> Any:
 
 def safe_text(text: str, limits: Limits) -> str:
     """Return `text` scrubbed, bounded, and without surrogates, which are no Unicode."""
+    if len(text) <= min(limits.characters, SHORT):
+        return _short_text(text)
     return _unicode(scrub(limits.cut(text)))
+
+
+@lru_cache(maxsize=4096)
+def _short_text(text: str) -> str:
+    # Log lines repeat themselves: routes, levels, outcomes, names of tasks.
+    return _unicode(scrub(text))
 
 
 def safe_trace(text: str, limits: Limits) -> str:
@@ -62,7 +74,7 @@ def _composed(value: Any, limits: Limits, depth: int) -> Any:
     if isinstance(value, Mapping):
         return plain_mapping(value, limits, depth + 1)
     if isinstance(value, (list, tuple, AbstractSet)):
-        items = [item for item, _ in zip(value, range(limits.items), strict=False)]
+        items = list(islice(value, limits.items))
         missing = len(value) - len(items)
         kept = [plain(item, limits, depth + 1) for item in items]
         return [*kept, f"... {missing} more"] if missing else kept
@@ -74,10 +86,13 @@ def _composed(value: Any, limits: Limits, depth: int) -> Any:
 def plain_mapping(value: Mapping[Any, Any], limits: Limits, depth: int = 0) -> dict[str, Any]:
     """Return a mapping's first items, the secret ones without their values."""
     fields: dict[str, Any] = {}
-    for (key, item), _ in zip(value.items(), range(limits.items), strict=False):
+    for key, item in islice(value.items(), limits.items):
         name = safe_text(str(key), limits)
-        fields[name] = REDACTED if is_secret_name(name) else plain(item, limits, depth)
+        fields[name] = REDACTED if _is_secret(name) else plain(item, limits, depth)
     return fields
+
+
+_is_secret = lru_cache(maxsize=4096)(is_secret_name)
 
 
 def _itself(value: Any, _: Limits) -> Any:

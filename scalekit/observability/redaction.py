@@ -31,8 +31,9 @@ def is_secret_name(name: str) -> bool:
 
 def scrub(text: str) -> str:
     """Return `text` without the passwords, tokens and credentials that can be told by their shape."""
-    if "=" in text or ":" in text:
+    if "://" in text:
         text = _URL_PASSWORD.sub(rf"\g<user>:{REDACTED}@", text)
+    if "=" in text or ":" in text:
         text = _NAMED_VALUE.sub(rf"\g<name>{REDACTED}", text)
     if " " in text:
         text = _SCHEME_VALUE.sub(rf"\g<scheme> {REDACTED}", text)
