@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connections
 
 from scalekit.db.cluster import current_cluster
@@ -17,29 +19,31 @@ class DatabaseCheck(Check):
         self.name, self.alias, self.critical = f"database {alias}", alias, critical
 
     def run(self) -> None:
-        connection = connections.create_connection(self.alias)
-        options = dict(connection.settings_dict["OPTIONS"])
+        connection: Any = connections.create_connection(self.alias)
+        connection.moves_reads = False  # another server's answer would say nothing of this one
         if connection.vendor == "postgresql":
-            # A pool would lend an old connection, which says little about a new one.
-            options.pop("pool", None)
-            options["connect_timeout"] = CONNECT_TIMEOUT
-        connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
-        # Not connection.cursor(): on a replica that would ask another server.
-        connection.connect()
+            connection.settings_dict = _for_one_query(connection.settings_dict)
         try:
-            with connection.connection.cursor() as cursor:
+            with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
         finally:
             connection.close()
 
 
+def _for_one_query(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without a pool, which would lend an old connection, and with little patience."""
+    options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}
+    return {**settings, "OPTIONS": {**options, "connect_timeout": CONNECT_TIMEOUT}}
+
+
 def checks() -> list[Check]:
-    """Return a critical check for every primary, and one that only degrades for every replica."""
+    """Return critical checks for the primaries, and others for what the site can do without.
+
+    A replica's reads go elsewhere. A shard that is gone harms its own users only: taking every web server
+    out of the load balancer for it would harm all the others too.
+    """
     cluster = current_cluster()
-    primaries = [DatabaseCheck(alias, critical=True) for alias in cluster.primaries]
-    replicas = [
-        DatabaseCheck(replica.alias, critical=False)
-        for primary in cluster.primaries.values()
-        for replica in primary.replicas
+    return [
+        DatabaseCheck(alias, critical=alias == owner and alias not in cluster.shard_aliases)
+        for alias, owner in cluster.owner.items()
     ]
-    return [*primaries, *replicas]

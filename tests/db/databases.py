@@ -40,10 +40,10 @@ def _replace(settings):
     forget_cluster()
 
 
-def create_tables(*aliases):
-    """Create the tables that belong on each database, as `migrate` would."""
+def create_tables(*aliases, app="shop"):
+    """Create the tables of an app that belong on each database, as `migrate` would."""
     for alias in aliases:
-        models = router.get_migratable_models(apps.get_app_config("shop"), alias)
+        models = router.get_migratable_models(apps.get_app_config(app), alias)
         with connections[alias].schema_editor() as editor:
             for model in models:
                 editor.create_model(model)

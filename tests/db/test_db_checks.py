@@ -93,4 +93,4 @@ def test_models_that_could_not_be_placed_are_found():
 
     assert ids(Other) == []
     assert ids(Keyless) == ["E012"]
-    assert ids(Wrong) == ["E013", "E014", "E015", "E016"]
+    assert ids(Wrong) == ["E013", "E014", "E015", "E016", "E017"]

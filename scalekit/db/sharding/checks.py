@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import FieldDoesNotExist
+from django.db.models import DO_NOTHING
 
 from scalekit.db.sharding.models import ShardedModel
 from scalekit.db.sharding.placing import declared_group
 from scalekit.db.sharding.queryset import ShardedQuerySet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from django.db.models import Model
 
@@ -66,17 +67,24 @@ def _is_column(model: type[Model], name: str) -> bool:
 
 
 def _faults_of_relations(model: type[Model]) -> Iterator[CheckMessage]:
-    """Refuse constraints between databases: a sharded row and an unsharded one live apart."""
-    for field in model._meta.local_fields:
-        other: Any = field.related_model
+    """Refuse what a database would have to do in another: a sharded row and an unsharded one live apart."""
+    fields: Iterable[Any] = model._meta.local_fields
+    for field in fields:
+        other = field.related_model
         if other is None or declared_group(model) == declared_group(other):
             continue
+        between = f"{model.__name__} and {other.__name__} are not in the same shard group"
         if getattr(field, "db_constraint", False):
             yield Error(
-                f"{field} is a foreign key between databases: {model.__name__} and {other.__name__} "
-                "are not in the same shard group.",
-                hint="Add db_constraint=False and look the other row up by itself, or keep its id in a "
-                "BigIntegerField.",
+                f"{field} has a constraint between databases: {between}.",
+                hint="Add db_constraint=False, or keep the other row's id in a BigIntegerField.",
                 obj=field,
                 id="scalekit.db.E016",
+            )
+        if field.remote_field.on_delete is not DO_NOTHING:
+            yield Error(
+                f"{field} would delete or change rows of another database: {between}.",
+                hint="Write on_delete=models.DO_NOTHING and delete what is left over by yourself.",
+                obj=field,
+                id="scalekit.db.E017",
             )

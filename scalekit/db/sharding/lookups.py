@@ -54,7 +54,7 @@ def _named_slots(query: Query, node: Any, scheme: ShardingScheme) -> Iterator[fr
 def _slots_of_lookup(query: Query, lookup: Any, scheme: ShardingScheme) -> frozenset[int] | None:
     """Return the slots of ``field = value`` or ``field IN (values)``, if the field names any."""
     field, wrapped = _column(query, lookup.lhs)
-    if field is None or field not in placing_fields(query.model):  # type: ignore[arg-type]  # set by now
+    if field is None or field not in placing_fields(query.model):
         return None
     values = _plain_values(lookup, wrapped=wrapped)
     if values is None:

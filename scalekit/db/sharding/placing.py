@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -99,12 +100,13 @@ def holds_id(field: Field[Any, Any]) -> bool:
     return isinstance(field, SnowflakeField)
 
 
-def placing_fields(model: type[Model]) -> list[Field[Any, Any]]:
+@lru_cache(maxsize=1024)
+def placing_fields(model: type[Model]) -> tuple[Field[Any, Any], ...]:
     """Return the fields whose value names a row's shard: the key, the id, ids of co-located rows."""
     name, group, options = declared_key(model), declared_group(model), model._meta
     key = [options.get_field(name)] if name else []
     ids = [f for f in options.concrete_fields if f not in key and _co_located(f, group)]
-    return [*key, *ids]  # type: ignore[list-item]  # a key is a column
+    return (*key, *ids)  # type: ignore[arg-type]  # a key is a column
 
 
 def _co_located(field: Field[Any, Any], group: str | None) -> bool:

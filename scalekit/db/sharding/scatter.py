@@ -171,7 +171,7 @@ class ScatterQuerySet(Generic[M]):
         for row in await sync_to_async(self._fetch)():
             yield row
 
-    async def acount(self) -> int:
+    async def acount(self) -> int:  # codespell:ignore acount
         return await sync_to_async(self.count)()
 
     async def aexists(self) -> bool:

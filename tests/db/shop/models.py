@@ -45,7 +45,7 @@ class Gift(ShardedModel):
     id = SnowflakeField(primary_key=True)
     order = models.ForeignKey(Order, models.CASCADE, related_name="gifts")
     giver = models.ForeignKey(
-        Customer, models.CASCADE, db_constraint=False, null=True, related_name="gifts"
+        Customer, models.DO_NOTHING, db_constraint=False, null=True, related_name="gifts"
     )
 
     shard_group, shard_key = "users", "order"
@@ -56,7 +56,7 @@ class Address(ShardedModel):
 
     id = SnowflakeField(primary_key=True)
     owner = models.ForeignKey(
-        Customer, models.CASCADE, db_constraint=False, related_name="addresses"
+        Customer, models.DO_NOTHING, db_constraint=False, related_name="addresses"
     )
     street = models.CharField(max_length=50)
 

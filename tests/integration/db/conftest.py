@@ -44,6 +44,7 @@ def cluster(primary, replicas, engine=ENGINE, **extra):
         entries[server.name] = entry(server, **options)
     with databases(entries, MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF="tests.integration.db.urls"):
         create_tables("default")
+        create_tables("default", app="sessions")
         for server in replicas:
             server.catch_up()
         yield

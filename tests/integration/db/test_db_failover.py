@@ -242,3 +242,17 @@ def test_django_s_own_engine_is_routed_too(postgres_primary, postgres_replicas):
         assert customers().all().db.startswith("replica_")
         customers().create(name="Ann")
         assert customers().get().name == "Ann"
+
+
+def test_the_health_check_of_a_dead_replica_hears_of_it(fragile):
+    from scalekit.db.health import checks
+
+    _, (server, _) = fragile
+    found = {check.alias: check for check in checks()}
+    for check in found.values():
+        check.run()
+    server.kill()
+    with pytest.raises(OperationalError):
+        found["replica_1"].run()
+    found["default"].run()
+    found["replica_2"].run()

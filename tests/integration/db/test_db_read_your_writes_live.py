@@ -57,6 +57,13 @@ def test_a_rolled_back_write_pins_nothing(paused):
     assert client.get("/names").json()["from"].startswith("replica_")
 
 
+def test_a_login_holds_on_the_next_web_server(paused):
+    one, other = visitor_of_two_servers()
+    one.get("/log-in")
+    assert other.get("/who").content == b"Ann"
+    assert other.get("/who").cookies == {}
+
+
 def test_reading_sets_nothing(replicated):
     response = Client().get("/names")
     assert response.cookies == {}

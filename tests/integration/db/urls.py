@@ -1,4 +1,4 @@
-"""A site of four pages: what it reads, and three ways to write."""
+"""A site of a few pages: what it reads, and ways to write."""
 
 from __future__ import annotations
 
@@ -33,9 +33,14 @@ def log_in(request):
     return HttpResponse("in")
 
 
+def who(request):
+    return HttpResponse(request.session.get("name", "nobody"))
+
+
 urlpatterns = [
     path("names", names),
     path("write/<name>", write),
     path("take-back/<name>", write_and_take_back),
     path("log-in", log_in),
+    path("who", who),
 ]

@@ -46,6 +46,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool.timeout = CONNECT_TIMEOUT
         return pool
 
+    moves_reads = True  # False for whoever must hear that this very server is gone
     _opening = False
 
     def cursor(self) -> Any:
@@ -74,7 +75,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return [connections[alias] for alias in (*usable, primary.alias)]
 
     def _reads_may_move(self) -> bool:
-        return bool(self.replica_of) and not self.in_atomic_block and not self._opening
+        if self._opening or not self.moves_reads:
+            return False
+        return bool(self.replica_of) and not self.in_atomic_block
 
 
 def _as_dict(options: Any) -> dict[str, Any]:
