@@ -14,36 +14,29 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
     from scalekit.testing.servers import Postgres, Topology, Valkey
 
 
 @pytest.fixture(scope="session")
-def scalekit_topology(scalekit_templates: Path) -> Iterator[Topology]:
+def scalekit_topology() -> Iterator[Topology]:
     """Give the topology that all session fixtures of this plugin live in; add servers of your own to it."""
     from scalekit.testing.servers import Topology
 
-    with Topology(templates=scalekit_templates) as topology:
+    with Topology() as topology:
         yield topology
 
 
 @pytest.fixture
-def scalekit_servers(scalekit_templates: Path) -> Iterator[Topology]:
-    """Give a fresh topology for this test alone, which may kill, freeze or promote what is in it."""
+def scalekit_servers(scalekit_topology: Topology) -> Iterator[Topology]:
+    """Give a fresh topology for this test alone, which may kill, freeze or promote what is in it.
+
+    It copies the initialised PostgreSQL cluster of the session's, so that initdb runs once.
+    """
     from scalekit.testing.servers import Topology
 
-    with Topology(templates=scalekit_templates) as topology:
+    with Topology(templates=scalekit_topology.templates) as topology:
         yield topology
-
-
-@pytest.fixture(scope="session")
-def scalekit_templates() -> Iterator[Path]:
-    """Give the folder in which topologies share an initialised PostgreSQL cluster, so that initdb runs once."""
-    from scalekit.testing.servers.folders import temporary_folder
-
-    with temporary_folder() as folder:
-        yield folder
 
 
 @pytest.fixture(scope="session")

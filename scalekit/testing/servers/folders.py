@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .exceptions import FolderInUse, NotEnoughDisk
 from .privileges import ordinary_account
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _MEGABYTE = 1024 * 1024
 
@@ -49,16 +44,6 @@ def require_space(folder: Path, megabytes: int) -> None:
         raise NotEnoughDisk(
             f"{free} MB are free for {folder} and {megabytes} MB are needed: make room, or choose another folder"
         )
-
-
-@contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Give a folder that every account of a server can pass through, and remove it afterwards."""
-    folder = make_temporary_folder()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_temporary_folder() -> Path:

@@ -49,6 +49,11 @@ class ServerGroup:
             raise ServerError('the topology is not open: use it in a "with" statement')
         return self._folder
 
+    @property
+    def templates(self) -> Path:
+        """The folder with initialised clusters for copying."""
+        return self._templates or self.folder / ".templates"
+
     def open(self) -> Self:
         """Take the folder. Raises `FolderInUse` or `NotEnoughDisk`."""
         self._owner = os.getpid()

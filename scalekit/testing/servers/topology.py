@@ -111,7 +111,6 @@ class Topology(ServerGroup):
         )
 
     def _new_postgres(self, name: str, port: int | None, settings: Settings | None) -> Postgres:
-        templates = self._templates or self.folder / ".templates"
-        server = Postgres(*self.place(name, port), templates=templates, waits=self.waits)
+        server = Postgres(*self.place(name, port), templates=self.templates, waits=self.waits)
         server.settings.update(settings or {})
         return server

@@ -12,7 +12,7 @@ import pytest
 import scalekit
 from scalekit.testing.servers import FolderUnreachable, Topology, privileges
 from scalekit.testing.servers.binaries import POSTGRES
-from scalekit.testing.servers.folders import temporary_folder
+from scalekit.testing.servers.folders import make_temporary_folder
 
 SITE = """
 import os
@@ -32,9 +32,10 @@ with Topology() as t:
 @pytest.fixture
 def open_folder():
     """A folder that everybody may enter, which pytest's own is not."""
-    with temporary_folder() as folder:
-        folder.chmod(0o777)
-        yield folder
+    folder = make_temporary_folder()
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def reachable(account, *paths):
