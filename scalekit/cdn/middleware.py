@@ -25,7 +25,7 @@ class MissingAssetMiddleware(FlowMiddleware):
 
     def flow(self, request: HttpRequest) -> Flow:
         response: HttpResponseBase = yield None
-        if response.status_code == 404 and _is_asset(request.path_info):  # noqa: PLR2004
+        if response.status_code == 404 and _is_asset(request.path):  # noqa: PLR2004
             response.headers["Cache-Control"] = "no-store"
         return response
 

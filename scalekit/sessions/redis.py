@@ -9,7 +9,7 @@ store cannot log in with what is there.
 from __future__ import annotations
 
 from hashlib import sha256
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
@@ -20,6 +20,7 @@ from scalekit.sessions.server import ask
 
 FORMAT = b"1"
 PREFIX = "scalekit:session:"
+RETRY_AFTER = 1.0  # seconds until one session object asks again a store that did not answer
 
 Fields = dict[bytes, bytes]
 
@@ -30,6 +31,7 @@ class SessionStore(SessionBase):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self.is_unavailable = False
+        self._retry_at = 0.0
         self._stored: Fields | None = None  # the fields as they are in the store, if that is known
 
     def load(self) -> dict[str, Any]:
@@ -101,13 +103,15 @@ class SessionStore(SessionBase):
             raise CreateError if mode == "create" else UpdateError
 
     def _ask(self, operation: str, question: Any) -> Any:
-        if self.is_unavailable:  # a request that asks five times shall not wait five times
+        if monotonic() < self._retry_at:  # a request that asks five times shall not wait five times
             raise SessionStoreUnavailable
         try:
-            return ask(operation, question)
+            answer = ask(operation, question)
         except SessionStoreUnavailable:
-            self.is_unavailable = True
+            self.is_unavailable, self._retry_at = True, monotonic() + RETRY_AFTER
             raise
+        self.is_unavailable = False
+        return answer
 
     def _read(self, fields: Fields) -> dict[str, Any] | None:
         if not fields:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 
 from scalekit.cache import (
     MISSING,
@@ -360,6 +361,16 @@ def test_saved_model_instances_are_named_by_label_and_pk():
     assert len(loader.runs) == 1
     with pytest.raises(UncacheableArgument, match="unsaved User"):
         load(User())
+
+
+def test_an_instance_read_from_a_replica_is_that_of_the_primary(monkeypatch):
+    replica = {"SCALEKIT": {"REPLICA_OF": "default"}}
+    monkeypatch.setitem(connections.settings, "replica_1", replica)
+    for alias in ("replica_1", "default", "shard_1"):
+        user = User(pk=1)
+        user._state.adding, user._state.db = False, alias
+        load(user)
+    assert len(loader.runs) == 2
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from scalekit.cdn.headers import is_immutable
 
 pytestmark = pytest.mark.servers
 
+urlpatterns: list = []
 FOREVER = "max-age=315360000, public, immutable"
 
 
@@ -58,6 +59,7 @@ def sources(tmp_path, settings):
     settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
     settings.WHITENOISE_IMMUTABLE_FILE_TEST = is_immutable
     settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = False
+    settings.ROOT_URLCONF, settings.TEMPLATES = __name__, []
     settings.MIDDLEWARE = [
         "scalekit.cdn.middleware.MissingAssetMiddleware",
         "whitenoise.middleware.WhiteNoiseMiddleware",

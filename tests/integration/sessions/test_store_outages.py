@@ -87,6 +87,16 @@ def test_a_store_that_dies_between_load_and_save(server, visitor):
     assert SessionStore(session.session_key).get("a") is None
 
 
+def test_a_long_lived_session_asks_again(server, visitor, monkeypatch):
+    monkeypatch.setattr("scalekit.sessions.redis.RETRY_AFTER", 0)
+    session = SessionStore(visitor.cookies["sessionid"].value)
+    server.kill()
+    with pytest.raises(SessionStoreUnavailable):
+        session.load()
+    server.start()
+    assert session["_auth_user_id"]
+
+
 def test_counting_goes_on_where_it_was(server, visitor):
     assert [visitor.get("/count/").content for _ in range(2)] == [b"1", b"2"]
     server.kill()
