@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from hashlib import sha256
 from time import monotonic, perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 
 from scalekit.sessions.events import SESSION_LOADED, SESSION_SAVED, SESSION_UNREADABLE
 from scalekit.sessions.exceptions import SessionStoreUnavailable
 from scalekit.sessions.server import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Set
 
 FORMAT = b"1"
 PREFIX = "scalekit:session:"
@@ -72,9 +75,8 @@ class SessionStore(SessionBase):
         mode = "create" if must_create else "replace" if self._stored is None else "update"
         before = self._stored if mode == "update" and self._stored else {}
         changed = {name: value for name, value in fields.items() if before.get(name) != value}
-        self._send(
-            mode, changed, [name for name in before if name not in fields and name != b"format"]
-        )
+        removed = before.keys() - fields.keys() - {b"format"}
+        self._send(mode, changed, removed)
         self._stored = {**fields, b"format": FORMAT}
         return None
 
@@ -88,13 +90,10 @@ class SessionStore(SessionBase):
     def clear_expired(cls) -> None:
         """Do nothing: the store drops a session when its time is over."""
 
-    def _send(self, mode: str, changed: Fields, removed: list[bytes]) -> None:
+    def _send(self, mode: str, changed: Fields, removed: Set[bytes]) -> None:
         pairs = [part for field in changed.items() for part in field]
-        lifetime = int(self.get_expiry_age())
-        keys, args = (
-            [self._named(self.session_key)],
-            [mode, lifetime, len(changed), *pairs, *removed],
-        )
+        keys = [self._named(self.session_key)]
+        args = [mode, int(self.get_expiry_age()), len(changed), *pairs, *removed]
         started = perf_counter()
         saved = self._ask("save", lambda server: server.save(keys, args, client=server.client))
         result = "saved" if saved else "refused"
