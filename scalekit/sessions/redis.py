@@ -19,7 +19,7 @@ from scalekit.sessions.exceptions import SessionStoreUnavailable
 from scalekit.sessions.server import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Set as AbstractSet
 
 FORMAT = b"1"
 PREFIX = "scalekit:session:"
@@ -90,7 +90,7 @@ class SessionStore(SessionBase):
     def clear_expired(cls) -> None:
         """Do nothing: the store drops a session when its time is over."""
 
-    def _send(self, mode: str, changed: Fields, removed: Set[bytes]) -> None:
+    def _send(self, mode: str, changed: Fields, removed: AbstractSet[bytes]) -> None:
         pairs = [part for field in changed.items() for part in field]
         keys = [self._named(self.session_key)]
         args = [mode, int(self.get_expiry_age()), len(changed), *pairs, *removed]
