@@ -44,7 +44,7 @@ class Meter:
             series = self._metric.labels(*admitted)
             if admitted == key:
                 self._series[key] = series
-        if OVERFLOW in admitted:
+        if OVERFLOW in admitted and self is not overflows():
             overflows().at(self.name).inc()
         return series
 

@@ -71,7 +71,7 @@ def _remember(request: HttpRequest | None = None, **_: Any) -> None:
     """Keep the exception that Django is turning into a page; the middleware only sees the page."""
     observation = observation_of(request)
     if observation is not None:
-        observation.error = sys.exc_info()[1]
+        observation.failed_with(sys.exc_info()[1])
 
 
 def _broken_off(error: BaseException) -> tuple[int, Ending]:

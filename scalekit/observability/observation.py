@@ -19,11 +19,12 @@ KNOWN_METHODS = frozenset(
 )
 UNMATCHED = "(unmatched)"
 CANCELLED = 499  # nginx's status for a client that went away before it was answered
+KEY = "_scalekit_observation"
 MAX_PATH = 1024  # characters
 
 
 class Observation:
-    """One request under observation, kept in ``request.__dict__`` as ``_scalekit_observation``."""
+    """One request under observation, kept in ``request.__dict__`` until its body has gone out."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
@@ -31,12 +32,12 @@ class Observation:
         self.queries = Tally()
         self.cache: dict[str, int] = {}
         self.ignored = self.in_progress = False
-        self.error: BaseException | None = None
+        self.error_type = ""  # its name: the exception would hold frames, and they the request
         self.status = 500
         self.outcome = "failed"
         self.bytes: int | None = None
         self.seconds = 0.0
-        request.__dict__["_scalekit_observation"] = self
+        request.__dict__[KEY] = self
         QUERIES.set(self.queries)
         CACHE_RESULTS.set(self.cache)
 
@@ -45,7 +46,14 @@ class Observation:
         self.seconds = perf_counter() - self.started
         self.status, self.outcome = status, ending.outcome
         self.bytes = 0 if self.request.method == "HEAD" else ending.bytes
-        self.error = ending.error if ending.outcome == "failed" else self.error
+        if ending.error is not None and ending.outcome == "failed":
+            self.failed_with(ending.error)
+        # Nothing asks any more, and the request must not wait for the garbage collector.
+        self.request.__dict__.pop(KEY, None)
+
+    def failed_with(self, error: BaseException | None) -> None:
+        """Keep what kind of exception broke the request."""
+        self.error_type = type(error).__name__ if error is not None else ""
 
     @property
     def method(self) -> str:
@@ -87,8 +95,8 @@ class Observation:
         }
         if self.cache:
             fields["cache"] = dict(self.cache)
-        if self.error is not None:
-            fields["error_type"] = type(self.error).__name__
+        if self.error_type:
+            fields["error_type"] = self.error_type
         user_id = _user_id(self.request)
         if user_id is not None:
             fields["user_id"] = user_id
@@ -97,7 +105,7 @@ class Observation:
 
 def observation_of(request: Any) -> Observation | None:
     """Return the observation that a request is under, if any."""
-    found: Observation | None = getattr(request, "__dict__", {}).get("_scalekit_observation")
+    found: Observation | None = getattr(request, "__dict__", {}).get(KEY)
     return found
 
 

@@ -100,9 +100,8 @@ def _itself(value: Any, _: Limits) -> Any:
 
 
 def _int(value: int, _: Limits) -> int | str:
-    fits = (
-        -(2**63) <= value < 2**64
-    )  # Python refuses to print very long ones, and few readers take them
+    # Python refuses to print very long ones, and few readers of JSON take what 64 bits cannot hold.
+    fits = -(2**63) <= value < 2**64
     return value if fits else f"int of {value.bit_length()} bits"
 
 

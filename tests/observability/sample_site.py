@@ -139,7 +139,7 @@ def first_connection(request):
 
 
 async def async_orm(request):
-    return HttpResponse(str(await Group.objects.acount()))
+    return HttpResponse(str(await Group.objects.aexists()))
 
 
 async def sleeps(request):

@@ -163,6 +163,14 @@ def test_any_label_value_leaves_the_scrape_readable(hostile):
     assert any(name == "scalekit_sample_hostile_total" for name, _ in scraped())
 
 
+def test_the_counter_of_overflows_is_bounded_too():
+    with override_settings(SCALEKIT_METRICS_MAX_VALUES=1):
+        for name in ("sample_first", "sample_second", "sample_third"):
+            for value_ in "ab":
+                counter(name, "Sample.", ("value",)).at(value_).inc()
+    assert value("scalekit_metric_overflow_total", metric=OVERFLOW) >= 1
+
+
 def test_a_meter_that_cannot_be_written_breaks_nothing(client, caplog, monkeypatch):
     def full(self, *values):
         raise OSError("no space left on device")

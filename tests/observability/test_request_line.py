@@ -4,11 +4,13 @@ import asyncio
 import gc
 import json
 import logging
+import weakref
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception
 from django.db import connection, connections
 from django.test import AsyncClient, Client
@@ -193,6 +195,30 @@ def test_response_that_nobody_closes_is_one_line(lines, rf):
     del response
     gc.collect()
     assert [line["outcome"] for line in lines.requests] == ["cancelled"]
+
+
+@pytest.mark.parametrize("path", ["/hello", "/slow-stream"])
+@pytest.mark.parametrize("middleware", [[], [REQUEST]], ids=["bare", "observed"])
+def test_request_is_freed_without_the_garbage_collector(path, middleware, site):
+    site.MIDDLEWARE = middleware  # Django's lazy `request.user` would hold it
+    alive = []
+    serve_wsgi(path)  # what is cached on first use is cached now
+    gc.collect()
+    gc.disable()
+    try:
+        serve_wsgi(path, application=_remembering(alive))
+        assert [ref() for ref in alive] == [None]
+    finally:
+        gc.enable()
+
+
+def _remembering(alive):
+    class Handler(WSGIHandler):
+        def get_response(self, request):
+            alive.append(weakref.ref(request))
+            return super().get_response(request)
+
+    return Handler()
 
 
 def test_head_sends_no_body(lines):
