@@ -236,7 +236,44 @@ def test_a_changed_key_is_refused(shards):
     order.customer_id = 8
     with pytest.raises(WrongShard, match="create the row anew"):
         order.save()
+    with pytest.raises(WrongShard, match="create the row anew"):
+        order.save(using=home(7))
     assert shop().Order.objects.get(pk=order.pk).customer_id == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows.update(customer_id=8),
+        lambda rows: rows.update_or_create(customer_id=7, defaults={"customer_id": 8}),
+        lambda rows: rows.bulk_update([_rekeyed(rows.get())], ["customer_id"]),
+    ],
+)
+def test_no_way_of_changing_a_key_gets_through(shards, change):
+    shop().Order.objects.create(customer_id=7)
+    with pytest.raises(WrongShard, match=r"create the row anew|Create the row anew"):
+        change(shop().Order.objects.filter(customer_id=7))
+    assert shop().Order.objects.get(customer_id=7).customer_id == 7
+
+
+def _rekeyed(order):
+    order.customer_id = 8
+    return order
+
+
+def test_in_bulk_and_contains(shards):
+    order = shop().Order.objects.create(customer_id=7)
+    assert shop().Order.objects.in_bulk([order.pk]) == {order.pk: order}
+    assert shop().Order.objects.filter(customer_id=7).in_bulk() == {order.pk: order}
+    assert shop().Order.objects.filter(customer_id=7).contains(order)
+
+
+def test_a_callable_default_of_the_key_is_called_once(shards):
+    keys = iter(range(1, 9))
+    order, _ = shop().Order.objects.get_or_create(
+        note="x", defaults={"customer_id": lambda: next(keys)}
+    )
+    assert (order.customer_id, order._state.db) == (1, home(1))
 
 
 def test_a_row_with_another_key_than_its_parent_is_refused(shards):

@@ -32,6 +32,13 @@ class ShardedModel(models.Model):
         abstract = True
         base_manager_name = "sharded_base"
 
+    def save_base(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row. Raises `WrongShard` where it would not be found again, whatever `using` says."""
+        group = group_of(type(self))
+        if group is not None:
+            slot_of_instance(self, scheme_of(group))
+        super().save_base(*args, **kwargs)
+
     def _perform_unique_checks(self, unique_checks: Any) -> Any:
         """Look for duplicates on this row's shard: uniqueness holds within a shard."""
         group = declared_group(type(self))

@@ -185,3 +185,11 @@ def key_required(model: type[Model]) -> ShardKeyRequired:
         f"all shards with {name}.objects.scatter()."
     )
     return ShardKeyRequired(msg)
+
+
+def key_is_fixed(model: type[Model]) -> WrongShard:
+    msg = (
+        f"{model.__name__}.{declared_key(model)} cannot be changed: it says where the row lies. Create the row "
+        "anew under the new key and delete the old one."
+    )
+    return WrongShard(msg)

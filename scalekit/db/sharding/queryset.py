@@ -15,6 +15,7 @@ from scalekit.db.sharding.placing import (
     UNDECIDED,
     declared_key,
     group_of,
+    key_is_fixed,
     key_required,
     primary_of,
     primary_of_context,
@@ -96,6 +97,23 @@ class ShardedQuerySet(models.QuerySet[M]):
             raise CrossShardQuery(msg)
         return super().resolve_expression(query, *args, **kwargs)
 
+    def in_bulk(self, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, M]:
+        """Return the rows by id, from the one shard that the ids or the conditions name."""
+        if self._unless_placed() is None or id_list is None:
+            return super().in_bulk(id_list, field_name=field_name)
+        ids = list(id_list)
+        there = self.using(self.filter(**{f"{field_name}__in": ids}).db)
+        return models.QuerySet.in_bulk(there, ids, field_name=field_name)
+
+    def update(self, **kwargs: Any) -> int:
+        """Update the rows of one shard, all but their key. Raises `WrongShard` for that."""
+        key = declared_key(self.model)
+        if group_of(self.model) is not None and key is not None:
+            field = self.model._meta.get_field(key)
+            if {field.name, getattr(field, "attname", key)} & kwargs.keys():
+                raise key_is_fixed(self.model)
+        return super().update(**kwargs)
+
     # Writes that Django routes before it knows the row.
 
     def create(self, **kwargs: Any) -> M:
@@ -107,11 +125,14 @@ class ShardedQuerySet(models.QuerySet[M]):
         return obj
 
     def get_or_create(self, defaults: Any = None, **kwargs: Any) -> tuple[M, bool]:
+        defaults = self._with_plain_key(defaults)
         return models.QuerySet.get_or_create(self._for_row(kwargs, defaults), defaults, **kwargs)
 
     def update_or_create(
         self, defaults: Any = None, create_defaults: Any = None, **kwargs: Any
     ) -> tuple[M, bool]:
+        defaults = self._with_plain_key(defaults)
+        create_defaults = self._with_plain_key(create_defaults)
         there = self._for_row(kwargs, {**(defaults or {}), **(create_defaults or {})})
         return models.QuerySet.update_or_create(there, defaults, create_defaults, **kwargs)
 
@@ -150,6 +171,13 @@ class ShardedQuerySet(models.QuerySet[M]):
         alias = primary_of_instance(self.model(**named), group) if named else None
         return self.using(alias or found._primary(group))
 
+    def _with_plain_key(self, defaults: Any) -> Any:
+        """Call a default of the key once, so that the row is placed by the value it gets."""
+        key = declared_key(self.model)
+        if not defaults or not callable(defaults.get(key)):
+            return defaults
+        return {**defaults, key: defaults[key]()}
+
     def _by_shard(self, objs: list[M]) -> list[tuple[str | None, list[M]]]:
         place = self._unless_placed()
         if place is None:
@@ -159,6 +187,7 @@ class ShardedQuerySet(models.QuerySet[M]):
             parts.setdefault(place(obj), []).append(obj)
         return list(parts.items())
 
+    update.alters_data = True  # type: ignore[attr-defined]
     create.alters_data = True  # type: ignore[attr-defined]  # templates must not call these
     get_or_create.alters_data = True  # type: ignore[attr-defined]
     update_or_create.alters_data = True  # type: ignore[attr-defined]
