@@ -43,6 +43,7 @@ def check_databases(**_: Any) -> list[CheckMessage]:
         _middleware,
         _mirrors,
         _transactions,
+        _selector,
     ]
     return [message for part in parts for message in part(cluster)]
 
@@ -142,6 +143,20 @@ def _transactions(cluster: Cluster) -> Iterator[CheckMessage]:
                 hint=f'Remove ATOMIC_REQUESTS from DATABASES["{alias}"].',
                 id="scalekit.db.W002",
             )
+
+
+def _selector(_: Cluster) -> Iterator[CheckMessage]:
+    path = settings.SHARD_SELECTOR
+    try:
+        usable = not path or callable(import_string(path))
+    except ImportError:
+        usable = False
+    if not usable:
+        yield Error(
+            f"SCALEKIT_DB_SHARD_SELECTOR = {path!r} leads to no function.",
+            hint='Write a dotted path, as in "site.shards.of_request".',
+            id="scalekit.db.E018",
+        )
 
 
 @register()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,7 @@ def load_shards(raw: Any) -> dict[str, int]:
 
 PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_pins)
 SHARDS: Fact[dict[str, int]] = Fact("db_shards", {}, portable=True, load=load_shards)
+REQUEST_SHARDS: Fact[Callable[[], Mapping[str, Any]] | None] = Fact("db_request_shards", None)
 DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None)
 OVERRIDE: Fact[Override | None] = Fact("db_override", None)
 

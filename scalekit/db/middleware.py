@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.utils.module_loading import import_string
@@ -10,8 +11,7 @@ from django.utils.module_loading import import_string
 from scalekit.core.middleware import FlowMiddleware
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import pinnings, settings
-from scalekit.db.facts import PINS, SHARDS, dealings
-from scalekit.db.sharding.placing import slot_of_key
+from scalekit.db.facts import PINS, REQUEST_SHARDS, dealings
 from scalekit.db.tokens import seal, unseal_or_refuse
 
 if TYPE_CHECKING:
@@ -65,13 +65,15 @@ def _later(one: Pins, other: Pins) -> Pins:
 class ShardSelector(FlowMiddleware):
     """Work on the shards that SCALEKIT_DB_SHARD_SELECTOR names for a request, where queries name none.
 
-    def shards_of(request):
-        return {"users": request.user.pk} if request.user.is_authenticated else {}
+        def shards_of(request):
+            return {"users": request.user.pk} if request.user.is_authenticated else {}
+
+    The function is called when the first such query runs, once, in the thread that runs it: it may load
+    the user, also under ASGI.
     """
 
     def flow(self, request: HttpRequest) -> Flow:
         if settings.SHARD_SELECTOR:
-            keys = import_string(settings.SHARD_SELECTOR)(request)
-            SHARDS.set({group: slot_of_key(group, key) for group, key in keys.items()})
+            REQUEST_SHARDS.set(partial(import_string(settings.SHARD_SELECTOR), request))
         yield None
         return None

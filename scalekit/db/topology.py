@@ -1,6 +1,8 @@
 """settings.DATABASES -> frozen values: which alias is a primary, and which replicas follow it.
 
-"replica_1": {..., "SCALEKIT": {"REPLICA_OF": "default", "WEIGHT": 2, "ZONE": "eu-1"}}
+    "replica_1": {..., "SCALEKIT": {"REPLICA_OF": "default", "WEIGHT": 2, "ZONE": "eu-1"}}
+
+What is wrong becomes a `Fault`, which is a system check before it is an exception.
 """
 
 from __future__ import annotations

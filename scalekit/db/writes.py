@@ -1,6 +1,8 @@
 """See writes as they are executed, so that a visitor is pinned by what was written, not by guesses.
 
-mark_written("default")     # after a write that no statement shows: a function, a COPY
+    mark_written("default")     # after a write that no statement shows: a function, a COPY
+
+Only primaries with replicas are watched, and only inside requests and jobs.
 """
 
 from __future__ import annotations
@@ -28,30 +30,9 @@ _WORD = re.compile(r"[A-Za-z]+")
 _HIDDEN_WRITE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|INTO|ANALYZE)\b", re.IGNORECASE)
 _READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN"})
 _NEUTRAL = frozenset(
-    [
-        "SHOW",
-        "SET",
-        "RESET",
-        "BEGIN",
-        "START",
-        "COMMIT",
-        "END",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "RELEASE",
-        "ABORT",
-        "DECLARE",
-        "FETCH",
-        "MOVE",
-        "CLOSE",
-        "PRAGMA",
-        "USE",
-        "LISTEN",
-        "UNLISTEN",
-        "DISCARD",
-        "DEALLOCATE",
-        "CHECKPOINT",
-    ]
+    {"SHOW", "SET", "RESET", "PRAGMA", "USE", "LISTEN", "UNLISTEN", "DISCARD", "DEALLOCATE"}
+    | {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"}
+    | {"DECLARE", "FETCH", "MOVE", "CLOSE", "CHECKPOINT"}
 )
 
 
@@ -60,7 +41,7 @@ def is_write(sql: Any) -> bool:
 
     A SELECT counts as a read although a function in it may write.
     """
-    text = sql if isinstance(sql, str) else str(sql)
+    text = sql if isinstance(sql, str) else _text(sql)
     start = _COMMENTS.match(text)
     word = _WORD.match(text, start.end() if start else 0)
     first = word.group().upper() if word else ""
@@ -69,6 +50,13 @@ def is_write(sql: Any) -> bool:
     if first in _READS:
         return bool(_HIDDEN_WRITE.search(text))
     return first not in _NEUTRAL
+
+
+def _text(sql: Any) -> str:
+    """Return the text of psycopg's composed SQL, and of bytes."""
+    if isinstance(sql, bytes):
+        return sql.decode(errors="replace")
+    return str(sql.as_string(None) if hasattr(sql, "as_string") else sql)
 
 
 def observe_writes() -> None:

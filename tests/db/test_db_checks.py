@@ -54,6 +54,7 @@ def test_a_sound_cluster_is_fine():
         ({"r": replica(test={})}, {}, ["W001"]),
         ({"r": {**replica(), "ATOMIC_REQUESTS": True}}, {}, ["W002"]),
         ({}, {"SCALEKIT_DB_SHARDING": "users"}, []),
+        ({}, {"SCALEKIT_DB_SHARD_SELECTOR": "nowhere.of_request"}, ["E018"]),
     ],
 )
 def test_what_is_wrong_has_a_stable_id(entries, settings, expected):

@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections, router, transaction
 from django.test.utils import CaptureQueriesContext
+from psycopg import sql
 
 from scalekit.core.context import unit_of_work
 from scalekit.db import using_primary, using_replica
@@ -107,20 +108,20 @@ def test_after_a_write_the_same_request_reads_from_the_primary(replicas):
 
 
 @pytest.mark.parametrize(
-    "sql",
+    "statement",
     [
         "UPDATE shop_customer SET visits = 1",
         "-- a comment\nINSERT INTO shop_customer (name, visits) VALUES ('x', 0)",
         "/* one */ /* two */ DELETE FROM shop_customer",
     ],
 )
-def test_raw_sql_that_writes_pins_too(replicas, sql):
+def test_raw_sql_that_writes_pins_too(replicas, statement):
     with unit_of_work():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         assert dealings().written == set()
         with connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(statement)
         assert dealings().written == {"default"}
 
 
@@ -328,7 +329,7 @@ def test_replicas_of_this_zone_come_first(tmp_path, zone):
 
 
 @pytest.mark.parametrize(
-    ("sql", "expected"),
+    ("statement", "expected"),
     [
         ("SELECT 1", False),
         ("  ( select 1 )", False),
@@ -348,7 +349,10 @@ def test_replicas_of_this_zone_come_first(tmp_path, zone):
         ("CALL p()", True),
         ("COPY t FROM STDIN", True),
         ("", True),
+        (b"SELECT 1", False),
+        (sql.SQL("SELECT * FROM {}").format(sql.Identifier("t")), False),
+        (sql.SQL("DELETE FROM {}").format(sql.Identifier("t")), True),
     ],
 )
-def test_which_statements_write(sql, expected):
-    assert is_write(sql) is expected
+def test_which_statements_write(statement, expected):
+    assert is_write(statement) is expected

@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes, settings
 from scalekit.db.exceptions import ShardKeyRequired, WrongShard
-from scalekit.db.facts import SHARDS
+from scalekit.db.facts import REQUEST_SHARDS, SHARDS
 from scalekit.db.sharding.fields import SnowflakeField
 from scalekit.db.sharding.ids import ID_SLOTS, slot_of_id
 from scalekit.db.sharding.slots import Slots
@@ -172,9 +172,22 @@ def _primary_by_relation(model: type[Model], group: str, instance: Any) -> str |
 
 
 def primary_of_context(group: str) -> str | None:
-    """Return the primary that an enclosing `using_shard` block names."""
+    """Return the primary that an enclosing `using_shard` block names, or the request's `ShardSelector`."""
     slot = SHARDS.get().get(group)
+    if slot is None:
+        slot = _shards_of_request().get(group)
     return None if slot is None else schemes[group].shard_for_slot(slot)
+
+
+def _shards_of_request() -> dict[str, int]:
+    """Ask the request's selector the first time, and remember its answer for the unit of work."""
+    select = REQUEST_SHARDS.get()
+    if select is None:
+        return {}
+    REQUEST_SHARDS.set(None)  # what it queries itself must not ask it again
+    shards = {group: slot_of_key(group, key) for group, key in select().items()}
+    SHARDS.set(shards)
+    return shards
 
 
 def key_required(model: type[Model]) -> ShardKeyRequired:
