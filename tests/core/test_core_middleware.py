@@ -98,6 +98,7 @@ def exits(request):
 
 
 async def sleeps(request):
+    request.scope["leave"]()
     await asyncio.sleep(30)
 
 

@@ -143,6 +143,7 @@ async def async_orm(request):
 
 
 async def sleeps(request):
+    request.scope["leave"]()
     await asyncio.sleep(30)
 
 
