@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
 REFRESH = 1.0  # seconds
 
+KINDS = {
+    "cdn": "CDN edge (nginx)",
+    "lb": "load balancer (nginx)",
+    "web": "web server (gunicorn)",
+    "primary": "PostgreSQL: people, follows",
+    "replica": "streaming replica of primary",
+    "shard": "PostgreSQL: photos, likes, comments",
+    "valkey": "cache, sessions, queue",
+    "worker": "makes the thumbnails",
+}
+
 
 @dataclass
 class Board:
@@ -44,7 +55,8 @@ class Board:
 
     def _count_requests(self) -> None:
         names = {web.address: web.name for web in self.site.webs}
-        through = [line["upstream"] for line in json_lines(self.site.lb.access_log)]
+        lines = json_lines(self.site.lb.access_log)
+        through = [line["upstream"] for line in lines if line["uri"] != "/metrics"]
         for web in self.site.webs:
             self.answered[web.name] = sum(names.get(a.split(", ")[-1]) == web.name for a in through)
         self.answered["lb"] = len(through)
@@ -65,17 +77,18 @@ class Board:
 
     def table(self) -> Table:
         table = Table(caption="Ctrl-C stops everything", caption_justify="left")
-        for heading in ("server", "address", "", "answered", ""):
+        for heading in ("server", "what it is", "address", "", "answered", ""):
             table.add_column(heading, justify="right" if heading == "answered" else "left")
         for server in self.site.servers:
             table.add_row(*self._row(server))
         return table
 
-    def _row(self, server: Server) -> tuple[str, str, str, str, str]:
+    def _row(self, server: Server) -> tuple[str, ...]:
         state = "[green]up[/]" if server.running else "[red]down[/]"
         count = str(self.answered[server.name]) if server.name in self.answered else ""
         where = server.address if server.port else f"process {server.pid}"
-        return server.name, where, state, count, self.notes.get(server.name, "")
+        what = KINDS[server.name.rstrip("_0123456789")]
+        return server.name, what, where, state, count, self.notes.get(server.name, "")
 
 
 def show(site: DemoSite, console: Console) -> None:

@@ -152,7 +152,7 @@ def test_command_that_counts_nothing_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _eventually(condition, seconds=10):
+def _eventually(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

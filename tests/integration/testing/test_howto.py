@@ -11,7 +11,7 @@ import pytest
 
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "servers.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-PYTEST = ["-m", "pytest", "-c", "/dev/null", "-p", "no:django", "-p", "scalekit.testing.plugin"]
+PYTEST = ["-m", "pytest", "-c", "/dev/null", "-p", "scalekit.testing.plugin"]
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
@@ -21,7 +21,7 @@ def test_snippet_runs(snippet, tmp_path, environment):
     how = [*PYTEST, "--rootdir", str(tmp_path)] if "def test_" in snippet else []
     done = subprocess.run(
         [sys.executable, *how, str(file)],
-        env=environment,
+        env={**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -26,11 +26,11 @@ def run_pytest(tmp_path, environment):
             "--rootdir",
             str(tmp_path),
         ]
-        plugins = ["-p", "no:django", "-p", "no:randomly", "-p", "scalekit.testing.plugin"]
+        plugins = ["-p", "scalekit.testing.plugin"]
         environment.pop("CI", None)
         return subprocess.run(
             [*command, *plugins, str(tmp_path)],
-            env={**environment, **extra},
+            env={**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **extra},
             capture_output=True,
             text=True,
             timeout=100,
