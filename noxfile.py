@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -24,4 +27,13 @@ def tests(session: nox.Session, django: str) -> None:
     wheels = session.create_tmp()
     session.run("python", "-m", "build", "--wheel", "--outdir", wheels, silent=True)
     session.install(f"django~={django}.0", "--find-links", wheels, "django-scalekit[test]")
-    session.run("python", "-m", "pytest", *session.posargs, env={"PYTHONDEVMODE": "1"})
+    session.chdir(without_the_package(session))
+    session.run("pytest", *session.posargs, env={"PYTHONDEVMODE": "1"})
+
+
+def without_the_package(session: nox.Session) -> str:
+    """Return a copy of the checkout in which only the installed wheel can be imported."""
+    copy = Path(session.create_tmp()) / "checkout"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(".", copy, ignore=shutil.ignore_patterns("scalekit", ".git", ".nox", ".venv*"))
+    return str(copy)

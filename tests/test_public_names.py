@@ -6,9 +6,27 @@ from importlib import import_module
 
 import pytest
 
+from scalekit.core.conf import load_all_settings
+
+TAGS = ["cdn_image", "cdn_script", "cdn_stylesheet"]
+SETTINGS = [
+    "SCALEKIT_CACHE_BREAKER_SECONDS",
+    "SCALEKIT_CACHE_MAX_WAIT",
+    "SCALEKIT_CDN_URL",
+    "SCALEKIT_DB_BALANCER",
+    "SCALEKIT_DB_PINNING",
+    "SCALEKIT_DB_PIN_SECONDS",
+    "SCALEKIT_DB_SHARDING",
+    "SCALEKIT_METRICS_NETWORKS",
+    "SCALEKIT_METRICS_TOKEN",
+    "SCALEKIT_QUEUE_BROKER",
+    "SCALEKIT_REGION",
+    "SCALEKIT_SESSIONS_REDIS_URL",
+]
 PUBLIC = {
     "scalekit.cache": ["MISSING", "cached"],
     "scalekit.cdn.headers": ["is_immutable"],
+    "scalekit.cdn.middleware": ["MissingAssetMiddleware"],
     "scalekit.cdn.storage": ["CdnMediaStorage", "CdnStaticFilesStorage"],
     "scalekit.core.context": ["Fact", "unit_of_work"],
     "scalekit.core.events": ["Event"],
@@ -26,6 +44,7 @@ PUBLIC = {
     "scalekit.db.middleware": ["ReadYourWrites", "ShardSelector"],
     "scalekit.db.router": ["Router"],
     "scalekit.db.sharding.slots": ["Slots"],
+    "scalekit.health.base": ["Check"],
     "scalekit.health.middleware": ["HealthMiddleware"],
     "scalekit.observability.logging": ["JSONFormatter"],
     "scalekit.observability.middleware": ["RequestMiddleware"],
@@ -33,7 +52,10 @@ PUBLIC = {
     "scalekit.queue": ["actor", "task"],
     "scalekit.queue.backend": ["DramatiqBackend"],
     "scalekit.queue.brokers.redis": ["RedisBroker"],
+    "scalekit.regions.facts": ["REGION"],
     "scalekit.regions.middleware": ["RegionMiddleware"],
+    "scalekit.sessions": ["SessionStoreUnavailable"],
+    "scalekit.sessions.middleware": ["SessionMiddleware"],
     "scalekit.sessions.redis": ["SessionStore"],
     "scalekit.testing.servers": ["Topology"],
 }
@@ -43,3 +65,12 @@ PUBLIC = {
 def test_public_names_stay(module):
     missing = [name for name in PUBLIC[module] if not hasattr(import_module(module), name)]
     assert missing == []
+
+
+def test_settings_stay():
+    assert set(SETTINGS) <= set(load_all_settings())
+
+
+def test_template_tags_stay():
+    register = import_module("scalekit.cdn.templatetags.scalekit_cdn").register
+    assert set(TAGS) <= set(register.tags)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from example_project.demo import board, tour
 from example_project.demo.site import DemoSite
@@ -37,13 +38,20 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--tour", action="store_true", help="prove each rung over HTTP, then stop")
     parse.add_argument(
         "--port",
-        type=int,
+        type=port_number,
         default=None,
         help="port of the load balancer (default: 8000, with --tour 0: any free one)",
     )
     parse.add_argument("--people", type=int, default=24, help="people to make up (default: 24)")
     parse.add_argument("--photos", type=int, default=60, help="photos to share (default: 60)")
     return parse
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:  # noqa: PLR2004 - what TCP has
+        msg = f"{text!r} is no port: use 1 to 65535, or 0 for any free one"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def main(argv: list[str]) -> int:
@@ -54,7 +62,7 @@ def main(argv: list[str]) -> int:
         with Topology(FOLDER, keep=False) as topology:
             return run(topology, options, console)
     except (ScalekitError, DemoFailed) as error:
-        Console(stderr=True, highlight=False).print(f"[red]{error}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"[red]{escape(str(error))}", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import re
 import secrets
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import httpx
+import psycopg
+from rich.markup import escape
+
 from example_project.demo.steps import DemoFailed
 from example_project.demo.visitor import Visitor
 from example_project.demo.watching import Metrics, json_lines
 from example_project.photos.samples import PHOTOGRAPHS
+from scalekit.core.exceptions import ScalekitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +27,16 @@ if TYPE_CHECKING:
 
     from example_project.demo.site import DemoSite
 
+# Whatever ends a step early: the site, its databases, or the servers themselves.
+FAILURES = (
+    DemoFailed,
+    ScalekitError,
+    httpx.HTTPError,
+    psycopg.Error,
+    OSError,
+    LookupError,
+    ValueError,
+)
 PATIENCE = 15.0  # seconds; everything waited for here takes well under one on an idle machine
 
 
@@ -229,8 +243,8 @@ def run(site: DemoSite, console: Console) -> int:
     for rung, step in tour.steps():
         try:
             proof = step()
-        except (DemoFailed, OSError, KeyError, ValueError, json.JSONDecodeError) as error:
-            console.print(f"[red]✗[/] {rung:<19} {error}", soft_wrap=True)
+        except FAILURES as error:
+            console.print(f"[red]✗[/] {rung:<19} {escape(str(error))}", soft_wrap=True)
             return 1
-        console.print(f"[green]✓[/] {rung:<19} {proof}", soft_wrap=True)
+        console.print(f"[green]✓[/] {rung:<19} {escape(proof)}", soft_wrap=True)
     return 0

@@ -9,5 +9,4 @@ ALLOWED_HOSTS = required_list("ALLOWED_HOSTS", example="photos.example.org")
 CSRF_TRUSTED_ORIGINS = optional_list("CSRF_TRUSTED_ORIGINS")
 INSTALLED_APPS = [*INSTALLED_APPS, "scalekit.health"]
 MIDDLEWARE = ["scalekit.health.middleware.HealthMiddleware", *MIDDLEWARE]
-USE_X_FORWARDED_HOST = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

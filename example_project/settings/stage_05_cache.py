@@ -7,6 +7,7 @@ CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": required("CACHE_URL", example="redis://cache.internal:6379/0"),
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.25, "SOCKET_TIMEOUT": 0.25},  # seconds
     },
 }
 INSTALLED_APPS = [*INSTALLED_APPS, "scalekit.cache"]

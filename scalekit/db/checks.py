@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from scalekit.db.topology import Cluster
 
 READ_YOUR_WRITES = "scalekit.db.middleware.ReadYourWrites"
-SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
 @register()
@@ -109,12 +109,21 @@ def _middleware(cluster: Cluster) -> Iterator[CheckMessage]:
             hint=f"Add {READ_YOUR_WRITES!r} to MIDDLEWARE, before SessionMiddleware.",
             id="scalekit.db.E009",
         )
-    elif SESSIONS in stack and stack.index(READ_YOUR_WRITES) > stack.index(SESSIONS):
+    elif any(_is_sessions(path) for path in stack[: stack.index(READ_YOUR_WRITES)]):
         yield Error(
             "ReadYourWrites stands after SessionMiddleware, whose save is a write it does not see.",
-            hint=f"Move {READ_YOUR_WRITES!r} before {SESSIONS!r} in MIDDLEWARE.",
+            hint=f"Move {READ_YOUR_WRITES!r} before SessionMiddleware in MIDDLEWARE.",
             id="scalekit.db.E010",
         )
+
+
+def _is_sessions(path: str) -> bool:
+    """Return whether a middleware is Django's SessionMiddleware or built on it."""
+    try:
+        middleware = import_string(path)
+    except ImportError:  # Django says so when it starts
+        return False
+    return isinstance(middleware, type) and issubclass(middleware, SessionMiddleware)
 
 
 def _mirrors(cluster: Cluster) -> Iterator[CheckMessage]:

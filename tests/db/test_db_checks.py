@@ -7,10 +7,12 @@ from django.test import override_settings
 from django.test.utils import isolate_apps
 
 from scalekit.db import ShardedModel, SnowflakeField
-from scalekit.db.checks import READ_YOUR_WRITES, SESSIONS, check_databases
+from scalekit.db.checks import READ_YOUR_WRITES, check_databases
 from scalekit.db.sharding.checks import faults_of_model
 from tests.db.databases import databases, replica_of, sharding, sqlite
 
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+OUR_SESSIONS = "scalekit.sessions.middleware.SessionMiddleware"
 MIDDLEWARE = [READ_YOUR_WRITES, SESSIONS]
 MIRROR = {"MIRROR": "default"}
 
@@ -50,6 +52,7 @@ def test_a_sound_cluster_is_fine():
         ({"r": replica()}, {"DATABASE_ROUTERS": []}, ["E008"]),
         ({"r": replica()}, {"MIDDLEWARE": []}, ["E009"]),
         ({"r": replica()}, {"MIDDLEWARE": [SESSIONS, READ_YOUR_WRITES]}, ["E010"]),
+        ({"r": replica()}, {"MIDDLEWARE": [OUR_SESSIONS, READ_YOUR_WRITES]}, ["E010"]),
         ({"r": replica(test={"MIRROR": "nowhere"})}, {}, ["E011"]),
         ({"r": replica(test={})}, {}, ["W001"]),
         ({"r": {**replica(), "ATOMIC_REQUESTS": True}}, {}, ["W002"]),
