@@ -44,17 +44,18 @@ def scalekit_middleware() -> list[Any]:
     """Return the middleware of a broker, in order.
 
     Hooks before a job run down this list and hooks after it run up. So the facts are there first and go
-    last, and the retries have been decided on when signals and events say how the job ended.
+    last, and the retries have been decided on when callbacks, signals and events say how the job ended.
+    They are decided on after the deadline was taken away, as that may take for as long as the broker is down.
     """
     return [
         Context(),
         DatabaseConnections(),
         Events(),
         TaskSignals(),
-        middleware.AgeLimit(),
-        middleware.TimeLimit(),
-        middleware.ShutdownNotifications(),
         middleware.Callbacks(),
         middleware.Pipelines(),
         StoredRetries(),
+        middleware.AgeLimit(),
+        middleware.TimeLimit(),
+        middleware.ShutdownNotifications(),
     ]

@@ -12,7 +12,7 @@ from django.db import transaction
 from scalekit.core.events import events
 from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
 from tests.integration.queue.conftest import eventually
-from tests.integration.queue.project.tasks import call_out, note, stumble
+from tests.integration.queue.project.tasks import call_out, give_out, note, stumble
 
 pytestmark = pytest.mark.servers
 
@@ -80,6 +80,17 @@ class TestOwnBroker:
         time.sleep(1)  # the job fails while there is no broker
         own_valkey.start()
         assert eventually(lambda: journal() == ["attempt 1", "attempt 2"], 30)
+
+    def test_retry_waits_longer_than_the_time_limit_of_its_job(
+        self, broker, own_valkey, start_worker, journal
+    ):
+        start_worker().ready()
+        give_out.send()
+        assert eventually(lambda: journal() == ["attempt"])
+        own_valkey.kill()
+        time.sleep(4)  # the limit is 2 s, and looked at once a second
+        own_valkey.start()
+        assert eventually(lambda: journal() == ["attempt", "attempt"], 30)
 
     def test_delayed_job_survives_a_restart_of_the_broker(
         self, broker, own_valkey, start_worker, journal

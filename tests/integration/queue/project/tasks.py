@@ -77,3 +77,11 @@ def stumble(context, seconds):
 @actor
 def call_out(line):
     write(line.upper())
+    return f"{line}, {line}"
+
+
+@actor(time_limit=2000, max_retries=1)
+def give_out():
+    write("attempt")
+    time.sleep(0.5)
+    raise ValueError("it always fails")
