@@ -10,7 +10,7 @@ class QueueError(ScalekitError):
 
 
 class PublishFailed(QueueError):
-    """The job was not enqueued: the broker did not take it. Nothing will run; try again, or tell the user."""
+    """The broker did not confirm the job, which may or may not run. Try again if it may run twice."""
 
 
 class BrokerUnreachable(QueueError):

@@ -57,11 +57,12 @@ class Publication:
         self.message.options["scalekit"] = facts.now()
         try:
             self._hand_over()
-        except Exception:  # the write is committed: its request must not answer 500
+        except Exception as error:  # the write is committed: its request must not answer 500
             logger.exception(
-                "Job %s (%s) is lost: its transaction committed, but the broker did not take it",
+                "Job %s (%s) may be lost: its transaction committed, then publishing failed: %s",
                 self.message.message_id,
                 self.task,
+                error,  # noqa: TRY401 - the line says why, also where tracebacks are cut off
             )
 
 

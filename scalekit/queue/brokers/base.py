@@ -22,8 +22,9 @@ from scalekit.queue.middleware.signals import TaskSignals
 class QueueBroker(Broker, ABC):
     """A broker made as ``BACKEND(alias, **OPTIONS)``.
 
-    Beyond Dramatiq's own contract, `enqueue` raises `PublishFailed` whenever the message was not taken,
-    whatever the client library calls it, and answers within seconds also when the server hangs.
+    Beyond Dramatiq's own contract, `enqueue` raises `PublishFailed` whenever the server did not confirm the
+    message (which may have arrived all the same), whatever the client library calls it, and answers within
+    seconds also when the server hangs.
     """
 
     def __init__(self, alias: str, **options: Any) -> None:

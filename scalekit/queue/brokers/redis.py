@@ -52,7 +52,9 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
         try:
             return super().enqueue(message, delay=delay)
         except (RedisError, OSError) as error:
-            raise PublishFailed(f"The broker at {self.where} took no job: {error}") from error
+            raise PublishFailed(
+                f"The broker at {self.where} did not confirm a job, which may or may not run: {error}"
+            ) from error
 
     def ping(self, timeout: float = 1.0) -> None:
         client = _client(self.url, timeout, timeout, retries=0)

@@ -54,13 +54,23 @@ class TestOwnBroker:
         with own_valkey.frozen():
             begin = time.monotonic()
             with transaction.atomic():
-                result = note.enqueue("lost")
+                result = note.enqueue("perhaps")
             assert time.monotonic() - begin < 2
         assert failed == [result.id]
 
+    def test_job_that_a_hanging_broker_did_not_confirm_may_run(
+        self, broker, own_valkey, start_worker, journal
+    ):
+        note.enqueue("warm")
+        with own_valkey.frozen(), pytest.raises(PublishFailed, match="may or may not run"):
+            note.enqueue("not confirmed")
+        assert eventually(lambda: broker.client.llen("dramatiq:default") == 2)
+        start_worker().ready()
+        assert eventually(lambda: sorted(journal()) == ["not confirmed", "warm"])
+
     def test_broker_down_outside_a_transaction_raises(self, broker, own_valkey, failed):
         own_valkey.kill()
-        with pytest.raises(PublishFailed, match="took no job"):
+        with pytest.raises(PublishFailed, match="did not confirm"):
             note.enqueue("not enqueued")
         assert len(failed) == 1
 
