@@ -14,6 +14,7 @@ from redis.retry import Retry
 from scalekit.queue.brokers.base import QueueBroker
 from scalekit.queue.events import MESSAGE_REFUSED
 from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
+from scalekit.queue.messages import flaw_of
 
 from dramatiq.brokers.redis import RedisBroker as DramatiqRedisBroker  # isort: skip
 from dramatiq.brokers.redis import _RedisConsumer  # isort: skip
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DELAYED = ".DQ"  # how Dramatiq ends the name of the queue of what is not due yet
-FIELDS = {"queue_name": str, "actor_name": str, "message_id": str, "args": list, "kwargs": dict}
 
 
 class RedisBroker(QueueBroker, DramatiqRedisBroker):
@@ -82,7 +82,7 @@ class _CarefulConsumer(_RedisConsumer):
     """Check what was fetched before a worker sees it, and survive a broker that goes away and returns.
 
     Dramatiq would drop the whole batch in which one message cannot be read, lose a worker thread to one
-    that names another queue, and forget the delayed messages it holds when its connection breaks.
+    that names another queue or has an option of the wrong type, and forget the delayed messages it holds when its connection breaks.
     """
 
     def __init__(self, broker: RedisBroker, queue: str, prefetch: int, timeout: int) -> None:
@@ -125,27 +125,14 @@ class _CarefulConsumer(_RedisConsumer):
     def message_cache(self, batch: list[Any]) -> None:
         self._sound: list[Any] = []
         for data in batch:
-            if self._is_sound(data):
-                self._sound.append(data)
+            if flaw := flaw_of(data, self.queue_name):
+                self._bury(data, flaw)
             else:
-                self._bury(data)
+                self._sound.append(data)
 
-    def _is_sound(self, data: Any) -> bool:
-        try:
-            message = json.loads(data)
-            return (
-                all(isinstance(message[field], kind) for field, kind in FIELDS.items())
-                and isinstance(message["options"]["redis_message_id"], str)
-                and isinstance(message["message_timestamp"], int)
-                and message["queue_name"] == self.queue_name
-                and len(message) == len(FIELDS) + 2
-            )
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return False
-
-    def _bury(self, data: Any) -> None:
-        """Move what cannot be read to the dead letters; it is found by its content, having no id to trust."""
-        MESSAGE_REFUSED.emit(queue=self.queue_name, reason="unreadable", size=len(data or b""))
+    def _bury(self, data: Any, flaw: str) -> None:
+        """Move what no worker may see to the dead letters; it is found by its content, having no id to trust."""
+        MESSAGE_REFUSED.emit(queue=self.queue_name, reason=flaw, size=len(data or b""))
         name = f"{self.broker.namespace}:{self.queue_name}.msgs"
         for id_ in self.broker.client.smembers(self._held):
             if self.broker.client.hget(name, id_) == data:

@@ -8,9 +8,12 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from dramatiq import pipeline
 
 from scalekit.core.events import events
 from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
+from scalekit.queue.execution import task_actor
+from scalekit.testing.fakes import captured_events
 from tests.integration.queue.conftest import eventually
 from tests.integration.queue.project.tasks import call_out, give_out, note, stumble
 
@@ -166,6 +169,61 @@ def test_unreadable_message_is_dead_and_harms_no_neighbour(broker, start_worker,
     start_worker().ready()
     assert eventually(lambda: len(journal()) == 10)
     assert eventually(lambda: broker.client.zcard(f"{broker.namespace}:default.XQ") == 1)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"throws": "x"},
+        {"retry_when": "x"},
+        {"retries": "x"},
+        {"retries": -1},
+        {"retries": None},
+        {"max_retries": "x"},
+        {"min_backoff": None},
+        {"min_backoff": 10**400},
+        {"max_backoff": float("nan")},
+        {"time_limit": "x"},
+        {"time_limit": 10**400},
+        {"max_age": []},
+        {"eta": "soon"},
+        {"eta": float("nan")},
+        {"on_success": ["x"]},
+        {"pipe_target": "x"},
+        {"group_completion_callbacks": {}},
+    ],
+    ids=str,
+)
+def test_forged_option_is_dead_and_counted(broker, option):
+    """Dramatiq compares and counts with these where an error ends its thread, or forgets the job."""
+    task_actor(broker, "default")
+    options = {"redis_message_id": str(uuid4()), "backend": "default", **option}
+    write_raw(broker, forged(options=options))
+    with captured_events("queue_message_refused") as events:
+        assert next(broker.consume("default", prefetch=1, timeout=50)) is None
+    (refused,) = events.named("queue_message_refused")
+    assert (refused["queue"], refused["reason"]) == ("default", "option")
+    assert broker.client.zcard(f"{broker.namespace}:default.XQ") == 1
+
+
+def test_forged_options_harm_no_worker_thread(broker, start_worker, journal):
+    for option in ({"throws": "x"}, {"retries": "x"}) * 4:
+        write_raw(broker, forged(options={"redis_message_id": str(uuid4()), **option}))
+    note.enqueue("fine")
+    start_worker().ready()
+    assert eventually(lambda: journal() == ["fine"])
+    assert eventually(lambda: broker.client.zcard(f"{broker.namespace}:default.XQ") == 8)
+
+
+def test_options_of_dramatiq_work(broker, start_worker, journal):
+    options = {"max_retries": None, "time_limit": float("inf"), "max_age": 60_000, "eta": None}
+    call_out.send_with_options(args=("plain",), min_backoff=0.5, store_results=True, **options)
+    call_out.send_with_options(
+        args=("late",), delay=0.5, on_failure=give_out, mine={"any": "thing"}
+    )
+    pipeline([call_out.message("one"), call_out.message()], broker=broker).run()
+    start_worker().ready()
+    assert eventually(lambda: sorted(journal()) == ["LATE", "ONE", "ONE, ONE", "PLAIN"])
 
 
 def test_unknown_actor_is_dead(broker, start_worker, journal):
