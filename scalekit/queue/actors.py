@@ -81,7 +81,6 @@ class QueueActor(Actor[Any, Any]):
         if isinstance(delay, timedelta):
             delay = int(delay.total_seconds() * 1000)
         message = self.message_with_options(args=args, kwargs=kwargs, **options)
-        message.encode()  # what is no JSON raises here, not after the commit
         return Publication(self.broker, message, self.actor_name, delay).publish()
 
 

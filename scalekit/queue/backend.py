@@ -31,8 +31,8 @@ class OnDramatiq:
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Publish `task` when the open transactions have committed; at once if there is none.
 
-        Returns its result, whose id is the message's. Raises TypeError for arguments that are no JSON,
-        `PublishFailed` where the broker is needed at once and does not take the message.
+        Returns its result, whose id is the message's. Raises TypeError for arguments and facts that are no
+        JSON, `PublishFailed` where the broker is needed at once and does not confirm the message.
         """
         from dramatiq import Message
 

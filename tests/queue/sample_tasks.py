@@ -10,6 +10,7 @@ from scalekit.core.context import Fact, portable_facts
 from scalekit.queue import actor, task
 
 TENANT: Fact[str] = Fact("test_tenant", "", portable=True)
+PRICE: Fact[object] = Fact("test_price", None, portable=True)
 
 done: list[object] = []
 

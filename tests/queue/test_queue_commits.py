@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 
 import pytest
 from django.db import connection, connections, transaction
@@ -9,7 +10,7 @@ from django.db.transaction import TransactionManagementError
 
 from scalekit.core.context import unit_of_work
 from scalekit.queue.exceptions import PublishFailed
-from tests.queue.sample_tasks import TENANT, note, recall, shout
+from tests.queue.sample_tasks import PRICE, TENANT, note, recall, shout
 
 
 class GoWrong(Exception):
@@ -179,6 +180,29 @@ def test_facts_learnt_before_the_commit_go_along(broker, work_off, done, transac
         TENANT.set("after")
     work_off()
     assert done == [{"test_tenant": "after"}]
+
+
+def test_fact_that_is_no_json_raises_before_the_commit(broker, waiting, transactional_db):
+    with (
+        PRICE.bind(Decimal(1)),
+        pytest.raises(TypeError, match="fact 'test_price'"),
+        transaction.atomic(),
+    ):
+        shout.send("hey")
+    assert waiting() == 0
+
+
+def test_fact_learnt_before_the_commit_that_is_no_json_costs_the_fact(
+    broker, work_off, done, heard, transactional_db
+):
+    refused = heard("fact_refused")
+    with unit_of_work(), transaction.atomic():
+        recall.enqueue()
+        TENANT.set("acme")
+        PRICE.set(Decimal(1))
+    work_off()
+    assert done == [{"test_tenant": "acme"}]
+    assert refused == [{"fact": "test_price"}]
 
 
 def test_facts_are_kept_where_the_callback_comes_after_the_unit(

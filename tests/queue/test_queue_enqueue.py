@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 from threading import Barrier
 
 import pytest
@@ -12,7 +13,7 @@ from scalekit.core.exceptions import SettingInvalid
 from scalekit.queue import task
 from scalekit.queue.exceptions import PublishFailed
 from scalekit.queue.frameworks import framework
-from tests.queue.sample_tasks import note, think
+from tests.queue.sample_tasks import PRICE, note, think
 
 framework_exceptions = framework().exceptions
 InvalidTask = (
@@ -58,6 +59,12 @@ def test_message_holds_path_and_json_arguments(broker):
 def test_argument_that_is_no_json_is_refused_and_nothing_is_published(broker, waiting):
     with pytest.raises(TypeError, match="Unsupported type"):
         note.enqueue(object())
+    assert waiting() == 0
+
+
+def test_fact_that_is_no_json_is_named_and_nothing_is_published(broker, waiting):
+    with PRICE.bind(Decimal(1)), pytest.raises(TypeError, match="fact 'test_price'"):
+        note.enqueue()
     assert waiting() == 0
 
 
