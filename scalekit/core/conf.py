@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from django.conf import settings as django_settings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _UNSET: Any = object()
+_USERINFO = re.compile(r"(:/*)(?! ).*@")  # of a URL, even of a mistyped one
 
 
 class Setting(Generic[T]):
@@ -37,7 +39,7 @@ class Setting(Generic[T]):
 
     `default` may be a function, called when the project sets nothing (for lists and dicts). `kind` is
     the type, or types, that a value must have; `valid` may refuse further, and `expected` then says in
-    words what it accepts.
+    words what it accepts. `example` is what the error tells to write, where the default would not help.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Setting(Generic[T]):
         kind: type | tuple[type, ...],
         valid: Callable[[T], bool] | None = None,
         expected: str = "",
+        example: T | None = None,
     ) -> None:
         self.default = default
         self.help = help
         self.kinds = kind if isinstance(kind, tuple) else (kind,)
         self.valid = valid
         self.expected = expected or " or ".join(k.__name__ for k in self.kinds)
+        self.example = example
         self.name = ""
 
     def __set_name__(self, owner: type[Settings], name: str) -> None:
@@ -78,8 +82,9 @@ class Setting(Generic[T]):
         if value is _UNSET:
             return self._default()
         if not self._accepts(value):
-            shown = SafeExceptionReporterFilter().cleanse_setting(self.name, value)
-            msg = f"{self.name} = {shown!r}: expected {self.expected}. {self.help} {self._remedy()}"
+            shown = repr(SafeExceptionReporterFilter().cleanse_setting(self.name, value))
+            shown = _USERINFO.sub(r"\1********@", shown)
+            msg = f"{self.name} = {shown}: expected {self.expected}. {self.help} {self._remedy()}"
             raise SettingInvalid(msg)
         return value
 
@@ -96,7 +101,8 @@ class Setting(Generic[T]):
 
     def _remedy(self) -> str:
         default = self._default()
-        return f"Write for example {self.name} = {default!r}, or remove the line for that default."
+        example = default if self.example is None else self.example
+        return f"Write for example {self.name} = {example!r}, or remove the line: the default is {default!r}."
 
 
 known_settings: dict[str, Setting[Any]] = {}

@@ -14,6 +14,7 @@ class SessionsSettings(Settings):
         kind=str,
         valid=lambda url: not url or url.startswith(_SCHEMES),
         expected="redis://host:port/database, rediss://... or unix:///path/to/socket",
+        example="redis://sessions.internal:6379/0",
     )
     TIMEOUT = Setting(
         0.5,

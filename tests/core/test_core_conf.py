@@ -18,6 +18,9 @@ class SampleSettings(Settings):
     NAMES = Setting[list[str]](list, "Names.", kind=(list, tuple))
     FLAG = Setting[bool](False, "Whether.", kind=bool)
     TOKEN = Setting[str]("", "A secret.", kind=str)
+    URL = Setting[str](
+        "", "Address.", kind=str, valid=lambda url: url[:5] in {"", "tcp:/"}, example="tcp://host"
+    )
 
 
 sample = SampleSettings()
@@ -80,6 +83,32 @@ def test_wrong_secret_is_not_shown():
     ):
         _ = sample.TOKEN
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey://:hunter2@host:1/0",
+        "valkey://me:hun@ter2@host:1",
+        "valkey://me:hunter2 @host",
+        "tcp:me:hunter2@host",
+        ":hunter2@host",
+        ["valkey://:hunter2@host", "valkey://:hunter2@host"],
+    ],
+)
+def test_the_password_of_a_mistyped_url_is_not_shown(url):
+    with override_settings(SCALEKIT_SAMPLE_URL=url), pytest.raises(SettingInvalid) as error:
+        _ = sample.URL
+    assert "ter2" not in str(error.value)
+    assert "@host" in str(error.value)
+
+
+def test_an_example_is_what_the_error_tells_to_write():
+    with (
+        override_settings(SCALEKIT_SAMPLE_URL="x"),
+        pytest.raises(SettingInvalid, match="Write for example SCALEKIT_SAMPLE_URL = 'tcp://host'"),
+    ):
+        _ = sample.URL
 
 
 def test_the_class_lists_the_settings_and_the_instance_reads_them():
