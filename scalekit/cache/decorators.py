@@ -80,7 +80,7 @@ class _Cached:
         update_wrapper(self, self._function)  # type: ignore[arg-type]  # callable in both subclasses
         name = f"{self._function.__module__}.{self._function.__qualname__}"
         if options.key is None:
-            _refuse_captured_variables(name, self._function)
+            _refuse_hidden_inputs(name, self._function)
         signature = inspect.signature(self._function)
         self._policy = Policy(name, options.alias, options.ttl, options.jitter)
         self._keys = KeyMaker(name, options.version, signature, options.key, home_of)
@@ -213,8 +213,15 @@ def home_of(alias: str) -> str:
     return str(settings.get("SCALEKIT", {}).get("REPLICA_OF") or alias)
 
 
-def _refuse_captured_variables(name: str, function: Any) -> None:
-    code = getattr(inspect.unwrap(function), "__code__", None)
+def _refuse_hidden_inputs(name: str, function: Any) -> None:
+    function = inspect.unwrap(function)
+    if inspect.ismethod(function):
+        msg = (
+            f"{name} is bound to its object, which its cache key would not name. Write @cached in the class,"
+            " or say what the value depends on: @cached(key=...)."
+        )
+        raise UncacheableFunction(msg)
+    code = getattr(function, "__code__", None)
     captured = set(code.co_freevars) - {"__class__"} if code else set()
     if captured:
         msg = (

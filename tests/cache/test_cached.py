@@ -397,6 +397,16 @@ def test_captured_variables_need_a_key():
     assert cached(key=lambda day: (tenant, day))(report)(1) == ("a", 1)
 
 
+def test_a_bound_method_needs_a_key():
+    class Greeter:
+        def greet(self):
+            return loader(self)
+
+    with pytest.raises(UncacheableFunction, match=r"greet is bound .*key="):
+        cached()(Greeter().greet)
+    assert cached(key=lambda: "one")(Greeter().greet)() == "value"
+
+
 def test_values_that_cannot_be_stored_say_so():
     loader.returns = threading.Lock()
     with pytest.raises(UncacheableValue, match="lock cannot be stored"):
