@@ -13,12 +13,12 @@ from scalekit.cache.conf import settings
 from scalekit.cache.events import CACHE_INVALIDATED, CACHE_LOADED, CACHE_READ
 from scalekit.cache.flights import loop_flights, thread_flights
 from scalekit.cache.store import Store, store_of
-from scalekit.cache.values import MISSING
+from scalekit.cache.values import MISSING, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from scalekit.cache.flights import Flight, LoopFlights, ThreadFlights
+    from scalekit.cache.flights import Flight, LoopFlights, Place, ThreadFlights
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,18 @@ class _Reading:
                 self._announce("hit")
         return values
 
-    def fill(self, key: str, value: Any, flight: Flight) -> None:
-        flight.store(lambda: self.store.write(key, value, self.policy.lifetime()))
+    def fill(self, key: str, value: Any, flight: Flight) -> bytes:
+        """Store `value`, unless the flight was forgotten; return it packed, for those who wait."""
+        packed = pack(value)
+        flight.store(lambda: self.store.write(key, packed, self.policy.lifetime()))
+        return packed
+
+    def place(self, key: str) -> Place:
+        return self.policy.alias, self.store.made_key(key)
 
     def forget(self, key: str, flights: ThreadFlights | LoopFlights) -> None:
         """Delete the value, and the right of every running load of this process to store its own."""
-        flights.forget(key)
+        flights.forget(self.place(key))
         self.store.delete(key)
         CACHE_INVALIDATED.emit(function=self.policy.function, alias=self.policy.alias)
 
@@ -89,24 +95,30 @@ class ThreadReading(_Reading):
         value = self.read(key)
         return self.load(key, call) if value is MISSING else value
 
-    def load(self, key: str, call: Callable[[], Any], *, reread: bool = True) -> Any:
-        """Return the value of the one running load, ours if there is none."""
+    def load(self, key: str, call: Callable[[], Any], *, afresh: bool = False) -> Any:
+        """Return the value of the one running load, ours if there is none or it shall be `afresh`."""
 
-        def fly(flight: Flight) -> Any:
+        def fly(flight: Flight) -> tuple[Any, Any]:
             # Another flight may have landed between our reading and our boarding.
-            value = self.store.read(key) if reread else MISSING
+            packed = None if afresh else self.store.fetch(key)
+            value = self.store.unpack(packed)
             if value is MISSING:
                 value = self._call(call)
-                self.fill(key, value, flight)
-            return value
+                packed = self.fill(key, value, flight)
+            return value, packed
 
-        value, joined = thread_flights.run(key, fly, settings.MAX_WAIT)
+        (value, packed), joined = thread_flights.run(
+            self.place(key), fly, settings.MAX_WAIT, afresh=afresh
+        )
+        if joined:
+            value = self.store.unpack(packed)  # to each its own copy
+            if value is MISSING:  # it can be pickled, but not unpickled
+                value = self._call(call)
         self._announce_flight(joined=joined)
         return value
 
     def refresh(self, key: str, call: Callable[[], Any]) -> Any:
-        thread_flights.forget(key)
-        return self.load(key, call, reread=False)
+        return self.load(key, call, afresh=True)
 
     def invalidate(self, key: str) -> None:
         self.forget(key, thread_flights)
@@ -130,24 +142,31 @@ class LoopReading(_Reading):
         return await self.load(key, call) if value is MISSING else value
 
     async def load(
-        self, key: str, call: Callable[[], Coroutine[Any, Any, Any]], *, reread: bool = True
+        self, key: str, call: Callable[[], Coroutine[Any, Any, Any]], *, afresh: bool = False
     ) -> Any:
-        """Return the value of the one running load, ours if there is none."""
+        """Do as `ThreadReading.load` does."""
 
-        async def fly(flight: Flight) -> Any:
-            value = await sync_to_async(self.store.read)(key) if reread else MISSING
+        async def fly(flight: Flight) -> tuple[Any, Any]:
+            packed = None if afresh else await sync_to_async(self.store.fetch)(key)
+            value = self.store.unpack(packed)
             if value is MISSING:
                 value = await self._call(call)
-                await sync_to_async(self.fill)(key, value, flight)
-            return value
+                packed = await sync_to_async(self.fill)(key, value, flight)
+            return value, packed
 
-        value, joined = await loop_flights.run(key, fly, settings.MAX_WAIT)
+        place = await sync_to_async(self.place)(key)  # where the tenant's connection is
+        (value, packed), joined = await loop_flights.run(
+            place, fly, settings.MAX_WAIT, afresh=afresh
+        )
+        if joined:
+            value = self.store.unpack(packed)
+            if value is MISSING:
+                value = await self._call(call)
         self._announce_flight(joined=joined)
         return value
 
     async def refresh(self, key: str, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        await sync_to_async(loop_flights.forget)(key)
-        return await self.load(key, call, reread=False)
+        return await self.load(key, call, afresh=True)
 
     async def invalidate(self, key: str) -> None:
         await sync_to_async(self.forget)(key, loop_flights)

@@ -7,13 +7,13 @@ import pickle
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from django.core.cache import caches
+from django.core.cache import CacheHandler, caches
 from django.core.signals import setting_changed
 
 from scalekit.cache.breaker import Breaker
 from scalekit.cache.conf import settings
 from scalekit.cache.events import CACHE_BREAKER, CACHE_FAILED, CACHE_UNREADABLE
-from scalekit.cache.values import MISSING, pack, unpack
+from scalekit.cache.values import MISSING, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,16 +53,29 @@ class Store:
 
     def read(self, key: str) -> Any:
         """Return the value, or `MISSING`."""
-        return self._unpack(self._try("read", lambda cache: cache.get(key)))
+        return self.unpack(self._try("read", lambda cache: cache.get(key)))
+
+    def fetch(self, key: str) -> Any:
+        """Return what is stored, as it is stored, for `unpack`; None for nothing."""
+        return self._try("read", lambda cache: cache.get(key))
+
+    def unpack(self, stored: Any) -> Any:
+        """Return the value, or `MISSING` if there is none that could be read."""
+        if stored is None:
+            return MISSING
+        try:
+            return unpack(stored)
+        except Exception as error:  # noqa: BLE001 - unpickling may raise anything
+            CACHE_UNREADABLE.emit(alias=self.alias, error=repr(error))
+            return MISSING
 
     def read_many(self, keys: Sequence[str]) -> list[Any]:
         """Return a value or `MISSING` for each key, in one round trip."""
         found = self._try("read", lambda cache: cache.get_many(keys)) or {}
-        return [self._unpack(found.get(key)) for key in keys]
+        return [self.unpack(found.get(key)) for key in keys]
 
-    def write(self, key: str, value: Any, ttl: int | None) -> None:
-        """Store `value` for `ttl` seconds (None: without end). Raises `UncacheableValue`."""
-        packed = pack(value)
+    def write(self, key: str, packed: bytes, ttl: int | None) -> None:
+        """Store what `pack` made, for `ttl` seconds (None: without end)."""
 
         def write(cache: BaseCache) -> bool:
             cache.set(key, packed, ttl)
@@ -81,13 +94,17 @@ class Store:
         if not self._try("delete", delete):
             self._owe(key)
 
+    def made_key(self, key: str) -> str:
+        """Return the key as the server sees it: KEY_FUNCTION may give each tenant its own."""
+        return str(caches[self.alias].make_key(key))
+
     def _try(self, operation: str, call: Callable[[BaseCache], Any]) -> Any:
         cache = caches[self.alias]  # outside: a wrong setting is the project's to see
         if not self.breaker.allows():
             return None
         try:
             if self._owed:
-                self._pay(cache)
+                self._pay()
             result = call(cache)
         except Exception as error:  # noqa: BLE001 - each client library has its own
             self._failed(operation, error)
@@ -106,25 +123,22 @@ class Store:
             CACHE_BREAKER.emit(alias=self.alias, state="open")
 
     def _owe(self, key: str) -> None:
-        self._owed[key] = object()
+        self._owed[self.made_key(key)] = object()
         while len(self._owed) > _OWED:
             self._owed.pop(next(iter(self._owed)), None)
 
-    def _pay(self, cache: BaseCache) -> None:
+    def _pay(self) -> None:
         owed = dict(self._owed)
-        cache.delete_many(list(owed))
+        config = {**caches.settings[self.alias], "KEY_FUNCTION": _as_made}
+        CacheHandler({self.alias: config})[self.alias].delete_many(list(owed))
         for key, debt in owed.items():
             if self._owed.get(key) is debt:  # else owed anew while we paid
                 self._owed.pop(key, None)
 
-    def _unpack(self, stored: Any) -> Any:
-        if stored is None:
-            return MISSING
-        try:
-            return unpack(stored)
-        except Exception as error:  # noqa: BLE001 - unpickling may raise anything
-            CACHE_UNREADABLE.emit(alias=self.alias, error=repr(error))
-            return MISSING
+
+def _as_made(key: str, _prefix: str, _version: int) -> str:
+    """Be the KEY_FUNCTION for keys that were made by the tenant who owed them, not by the one who pays."""
+    return key
 
 
 def _answered(error: BaseException | None) -> bool:

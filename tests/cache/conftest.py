@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import pytest
 from django.core.cache import caches
 
@@ -14,6 +16,21 @@ def empty_cache():
     yield
     caches["default"].clear()
     store._stores.clear()
+
+
+tenant = ContextVar("tenant", default="public")
+
+
+def key_of_the_tenant(key, prefix, version):
+    return f"{tenant.get()}:{prefix}:{version}:{key}"
+
+
+@pytest.fixture
+def tenants(settings):
+    """Separate tenants by KEY_FUNCTION, as django-tenants does; return the variable that names one."""
+    default = {**settings.CACHES["default"], "KEY_FUNCTION": key_of_the_tenant}
+    settings.CACHES = {**settings.CACHES, "default": default}
+    return tenant
 
 
 @pytest.fixture

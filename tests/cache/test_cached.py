@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,6 +16,7 @@ from scalekit.cache import (
     UncacheableValue,
     cached,
 )
+from scalekit.cache.flights import thread_flights
 
 
 class Loader:
@@ -77,6 +79,70 @@ def test_arguments_are_told_apart():
     for argument in (1, "1", 1.0, None):
         load(argument)
     assert loader.runs == [1, "1", 1.0, None]
+
+
+def test_who_joins_gets_a_copy_of_its_own():
+    loader.gate.clear()
+    loader.returns = [1]
+    leader = in_thread(load, 1)
+    assert loader.entered.wait(10)
+    waiters = [in_thread(load, 1) for _ in range(2)]
+    let_them_board()
+    loader.gate.set()
+    values = [call.result(10) for call in (leader, *waiters)]
+    assert loader.runs == [1]
+    assert values == [[1]] * 3
+    assert len({id(value) for value in values}) == 3
+
+
+class OneWay:
+    """Pickled without complaint, but not to be unpickled."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def test_who_joins_a_value_that_cannot_be_unpickled_loads_itself():
+    loader.gate.clear()
+    loader.returns = OneWay()
+    leader = in_thread(load, 1)
+    assert loader.entered.wait(10)
+    waiter = in_thread(load, 1)
+    let_them_board()
+    loader.gate.set()
+    assert leader.result(10) is waiter.result(10) is loader.returns
+    assert loader.runs == [1, 1]
+
+
+def test_a_tenant_does_not_join_another_s_load(tenants):
+    def visit(name):
+        tenants.set(name)
+        return whose()
+
+    @cached(key=lambda: 1)
+    def whose():
+        loader()
+        return tenants.get()
+
+    loader.gate.clear()
+    one = in_thread(visit, "one")
+    assert loader.entered.wait(10)
+    other = in_thread(visit, "other")
+    let_them_board()
+    loader.gate.set()
+    assert [one.result(10), other.result(10)] == ["one", "other"]
+
+
+def test_a_tenant_s_invalidation_is_not_another_s(tenants):
+    loader.gate.clear()
+    slow = in_thread(load, 1)
+    assert loader.entered.wait(10)
+    mark = tenants.set("other")
+    load.invalidate(1)
+    tenants.reset(mark)
+    loader.gate.set()
+    slow.result(10)
+    assert load.peek(1) == "value"
 
 
 def test_errors_are_not_kept():
@@ -173,7 +239,7 @@ def test_who_waits_for_a_thread_that_ends_loads_itself():
     let_them_board()
     loader.gate.set()
     assert isinstance(leader.exception(10), SystemExit)
-    assert isinstance(waiter.exception(10), SystemExit)  # its own: it loaded as the next leader
+    assert isinstance(waiter.exception(1), SystemExit)  # its own: it loaded as the next leader
     assert loader.runs == [1, 1]
 
 
@@ -188,6 +254,23 @@ def test_a_waiter_gives_up_on_a_hung_load(settings):
     assert loader.runs == [1, 1]
     loader.gate.set()
     assert [hung.result(10), waiter.result(10)] == ["value", "value"]
+
+
+def test_nobody_waits_for_one_load_after_another(settings):
+    settings.SCALEKIT_CACHE_MAX_WAIT = 0.4
+    entered = threading.Semaphore(0)
+
+    @cached(key=lambda: 1)
+    def hung():
+        entered.release()
+        loader.gate.wait(10)
+
+    loader.gate.clear()
+    calls = [in_thread(hung) for _ in range(6)]
+    assert all(entered.acquire(timeout=10) for _ in calls[:2])
+    assert all(entered.acquire(timeout=0.3) for _ in calls[2:])
+    loader.gate.set()
+    assert [call.result(10) for call in calls] == [None] * 6
 
 
 def test_invalidate_during_a_load_keeps_its_value_out():
@@ -260,6 +343,35 @@ def test_refresh_during_a_load_wins():
     gates[0].set()
     assert old.result(10) == 0
     assert slow.peek() == 1
+
+
+def test_refresh_runs_the_function_whoever_comes_between(monkeypatch):
+    class LetsOneIn(contextlib.AbstractContextManager):
+        """The lock of the running loads; the first time it is let go, another call comes at once."""
+
+        lock, others = threading.Lock(), []
+
+        def __enter__(self):
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+            if not self.others:
+                self.others.append(None)
+                self.others.append(in_thread(who))
+                let_them_board()
+
+    @cached(key=lambda: 1)
+    def who():
+        if threading.current_thread() is not threading.main_thread():
+            loader.gate.wait(0.6)
+        return threading.current_thread().name
+
+    loader.gate.clear()
+    monkeypatch.setattr(thread_flights, "_lock", LetsOneIn())
+    assert who.refresh() == threading.main_thread().name
+    LetsOneIn.others[1].result(10)
+    assert who.peek() == threading.main_thread().name
 
 
 def test_a_function_that_asks_itself_does_not_wait_for_itself():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
@@ -77,6 +78,31 @@ def test_it_is_still_a_coroutine_function():
 async def test_many_tasks_load_once():
     assert set(await asyncio.gather(*(load(1) for _ in range(50)))) == {"value"}
     assert loader.runs == [1]
+
+
+@runs_in_a_loop
+async def test_who_joins_gets_a_copy_of_its_own():
+    loader.returns = [1]
+    values = await asyncio.gather(*(load(1) for _ in range(3)))
+    assert loader.runs == [1]
+    assert values == [[1]] * 3
+    assert len({id(value) for value in values}) == 3
+
+
+def test_a_tenant_does_not_join_another_s_load(tenants):
+    @cached(key=lambda: 1)
+    async def whose():
+        await asyncio.sleep(0.1)
+        return tenants.get()
+
+    async def visit(name):
+        tenants.set(name)
+        return await whose()
+
+    async def scene():
+        return await asyncio.gather(visit("one"), visit("other"))
+
+    assert asyncio.run(scene()) == ["one", "other"]
 
 
 @runs_in_a_loop
@@ -178,6 +204,36 @@ def test_a_waiter_gives_up_on_a_hung_load(settings):
         return await asyncio.gather(hung, waiter)
 
     assert asyncio.run(scene()) == ["value", "value"]
+
+
+def test_nobody_waits_for_one_load_after_another(settings):
+    settings.SCALEKIT_CACHE_MAX_WAIT = 0.4
+
+    async def scene():
+        loader.gate = asyncio.Event()
+        calls = [asyncio.create_task(load(1)) for _ in range(6)]
+        await started(2)
+        await asyncio.wait_for(started(6), 0.3)
+        loader.gate.set()
+        return await asyncio.gather(*calls)
+
+    assert asyncio.run(scene()) == ["value"] * 6
+
+
+@runs_in_a_loop
+async def test_refresh_runs_the_function_whoever_comes_between():
+    caller = ContextVar("caller", default="another")
+
+    @cached(key=lambda: 1)
+    async def who():
+        await asyncio.sleep(0.1)
+        return caller.get()
+
+    async def refresh():
+        caller.set("refresh")
+        return await who.refresh()
+
+    assert "refresh" == (await asyncio.gather(who(), refresh()))[1] == await who.peek()
 
 
 @runs_in_a_loop

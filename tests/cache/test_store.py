@@ -143,6 +143,17 @@ def test_what_was_invalidated_during_an_outage_is_gone_after_it(brittle, clock):
     assert load.peek(1) is MISSING
 
 
+def test_a_tenant_s_debt_is_paid_whoever_comes_next(brittle, tenants, clock):
+    load(1)
+    brittle.breaks = OSError("gone")
+    load.invalidate(1)
+    brittle.breaks, clock[0] = None, 61
+    mark = tenants.set("other")
+    load(2)
+    tenants.reset(mark)
+    assert caches["default"].get(load._key((1,), {})) is None
+
+
 def test_a_refresh_that_could_not_be_stored_removes_the_old_value(brittle, clock):
     load(1)
     brittle.breaks = OSError("gone")

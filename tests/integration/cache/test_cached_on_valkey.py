@@ -117,6 +117,29 @@ def test_what_was_invalidated_while_frozen_is_not_believed_afterwards(scalekit_s
     assert load.peek(1) is MISSING
 
 
+def by_tenant(key, prefix, version):
+    return f"{tenant[0]}:{prefix}:{version}:{key}"
+
+
+tenant = ["one"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_tenant_s_debt_is_paid_by_another(scalekit_servers, settings, backend):
+    server = scalekit_servers.valkey("cache")
+    use(settings, server.url, backend)
+    settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_FUNCTION": by_tenant}}
+    load(1)
+    with server.frozen():
+        load(2)  # opens the breaker: what comes next is not even sent
+        load.invalidate(1)
+    threading.Event().wait(0.6)
+    tenant[0] = "other"
+    load(3)
+    tenant[0] = "one"
+    assert caches["default"].get(load._key((1,), {})) is None
+
+
 def test_threads_that_meet_a_dead_cache_still_load_once(scalekit_servers, settings):
     server = scalekit_servers.valkey("cache")
     use(settings, server.url)
