@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.utils.module_loading import import_string
@@ -12,6 +11,7 @@ from scalekit.core.middleware import FlowMiddleware
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import pinnings, settings
 from scalekit.db.facts import PINS, REQUEST_SHARDS, dealings
+from scalekit.db.sharding.selecting import RequestShards
 from scalekit.db.tokens import seal, unseal_or_refuse
 
 if TYPE_CHECKING:
@@ -73,7 +73,14 @@ class ShardSelector(FlowMiddleware):
     """
 
     def flow(self, request: HttpRequest) -> Flow:
-        if settings.SHARD_SELECTOR:
-            REQUEST_SHARDS.set(partial(import_string(settings.SHARD_SELECTOR), request))
-        yield None
+        if not settings.SHARD_SELECTOR:
+            yield None
+            return None
+        shards = RequestShards(import_string(settings.SHARD_SELECTOR), request)
+        REQUEST_SHARDS.set(shards)
+        try:
+            response: HttpResponseBase = yield None
+            yield response
+        finally:
+            shards.close()
         return None

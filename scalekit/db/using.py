@@ -128,9 +128,11 @@ class on_every_shard(Using):  # noqa: N801 - reads as a verb, like contextlib's
         self.group = group
 
     def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None: ...
+        msg = (
+            f"A with block runs once. Write `for alias in on_every_shard({self.group!r}):`, or decorate a "
+            "function with it."
+        )
+        raise TypeError(msg)
 
     def __iter__(self) -> Iterator[str]:
         from scalekit.db.facts import SHARDS

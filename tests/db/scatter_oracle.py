@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 ORACLE = "oracle"
 NULLABLE = ("items", "price", "weight", "day", "placed", "token")
@@ -40,7 +40,7 @@ def fill(model, rows, seed):
     orders = model.objects.bulk_create([random_order(model, rng) for _ in range(rows)])
     with connections[ORACLE].schema_editor() as editor:
         editor.create_model(model)
-    model.objects.using(ORACLE).bulk_create([_copy(model, order) for order in orders])
+    QuerySet(model, using=ORACLE).bulk_create([_copy(model, order) for order in orders])
 
 
 def _copy(model, order):

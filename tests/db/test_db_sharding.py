@@ -5,6 +5,7 @@ import uuid
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connections
+from django.db.models import prefetch_related_objects
 from django.utils.connection import ConnectionDoesNotExist
 
 from scalekit.db import on_every_shard, using_shard
@@ -198,12 +199,51 @@ def test_prefetching_is_right_within_a_shard_and_refused_over_several(shards):
     assert [list(order.lines.all()) for order in found] == [[lines[0]]]
     found = shop().Line.objects.filter(customer_id=one).prefetch_related("order")
     assert [line.order for line in found] == [orders[0]]
-    from django.db.models import prefetch_related_objects
-
     with pytest.raises(SeveralShards):
         prefetch_related_objects(orders, "lines")
     with pytest.raises(SeveralShards):
         prefetch_related_objects([shop().Line.objects.get(pk=line.pk) for line in lines], "order")
+
+
+def pairs(keys):
+    """Return, for each key, an album with an order and a review with a reply."""
+    albums, replies = [], []
+    for key in keys:
+        albums.append(shop().Album.objects.create(customer_id=key))
+        albums[-1].orders.add(shop().Order.objects.create(customer_id=key, note=f"{len(albums)}"))
+        review = shop().Review.objects.create(customer_id=key)
+        replies.append(review.replies.create(customer_id=key))
+    return albums, replies
+
+
+def test_prefetching_is_right_where_ids_name_no_shard(shards):
+    one, _ = apart()
+    albums, replies = pairs([one, one])
+    found = shop().Album.objects.filter(customer_id=one).prefetch_related("orders")
+    assert [list(album.orders.all()) for album in found] == [[a.orders.get()] for a in albums]
+    found = shop().Reply.objects.filter(customer_id=one).prefetch_related("review")
+    assert {reply: reply.review for reply in found} == {reply: reply.review for reply in replies}
+    found = shop().Review.objects.filter(customer_id=one).prefetch_related("replies")
+    assert {reply for review in found for reply in review.replies.all()} == set(replies)
+
+
+def test_prefetching_over_a_list_whose_ids_name_no_shard_is_refused(shards):
+    one, other = apart()
+    albums, replies = pairs([one, other])
+    for rows, lookup in (
+        (albums, "orders"),
+        ([reply.review for reply in replies], "replies"),
+        ([shop().Reply.objects.get(customer_id=key) for key in (one, other)], "review"),
+    ):
+        with pytest.raises(ShardKeyRequired):
+            prefetch_related_objects(rows, lookup)
+        prefetch_related_objects(rows[:1], lookup)
+
+
+def test_a_list_of_values_does_not_hide_the_row_a_query_hangs_on(shards):
+    albums, _ = pairs([7])
+    assert albums[0].orders.filter(note__in=["1", "2"]).count() == 1
+    assert albums[0].orders.filter(items__in=[1, 2]).count() == 0
 
 
 def test_using_shard_is_for_queries_that_name_none(shards):
@@ -222,6 +262,11 @@ def test_every_shard_in_turn(shards):
     assert sum(counts.values()) == 19
     assert on_every_shard("users")(shop().Order.objects.count)() == counts
     assert set(counts) == set(shards)
+
+
+def test_every_shard_in_turn_is_no_block(shards):
+    with pytest.raises(TypeError, match="for alias in on_every_shard"), on_every_shard("users"):
+        pass
 
 
 def test_an_explicit_database_wins(shards):
@@ -276,6 +321,48 @@ def test_a_callable_default_of_the_key_is_called_once(shards):
     assert (order.customer_id, order._state.db) == (1, home(1))
 
 
+def test_no_way_of_saving_a_row_away_from_home_gets_through(shards):
+    one, other = apart()
+    rows = shop().Order.objects.using(home(other))
+    for save in (
+        lambda: shop().Order(customer_id=one).save(using=home(other)),
+        lambda: rows.create(customer_id=one),
+        lambda: rows.get_or_create(customer_id=one),
+        lambda: rows.bulk_create([shop().Order(customer_id=one)]),
+        lambda: shop().Order(customer_id=one).save(using="default"),
+    ):
+        with pytest.raises(WrongShard, match=f"belongs on {home(one)}"):
+            save()
+    assert not any(stored_on(shop().Order).values())
+    assert rows.create(customer_id=other)._state.db == home(other)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda row: row.save(),
+        lambda row: row.delete(),
+        lambda row: type(row).objects.bulk_update([row], ["customer_id"]),
+    ],
+)
+def test_a_changed_key_is_refused_where_the_id_names_no_shard(shards, write):
+    one, other = apart()
+    review = shop().Review.objects.create(customer_id=one)
+    review.customer_id = other
+    with pytest.raises(WrongShard, match="create it anew"):
+        write(review)
+    assert shop().Review.objects.get(customer_id=one).pk == review.pk
+    assert not shop().Review.objects.filter(customer_id=other).exists()
+
+
+def test_a_row_read_without_its_key_is_saved_where_it_came_from(shards):
+    shop().Review.objects.create(customer_id=7)
+    review = shop().Review.objects.filter(customer_id=7).only("id").get()
+    review.save(update_fields=["customer_id"])
+    review.delete()
+    assert not shop().Review.objects.filter(customer_id=7).exists()
+
+
 def test_a_row_with_another_key_than_its_parent_is_refused(shards):
     order = shop().Order.objects.create(customer_id=7)
     with pytest.raises(WrongShard, match="torn apart"):
@@ -294,13 +381,6 @@ def test_a_subquery_from_another_database_is_refused_with_the_remedy(shards):
     inner = shop().Address.objects.filter(owner_id=7).values("owner_id")
     with pytest.raises(CrossShardQuery, match="list"):
         shop().Customer.objects.filter(pk__in=inner)
-
-
-def test_a_subquery_on_the_same_shard_works(shards):
-    order = shop().Order.objects.create(customer_id=7)
-    line = order.lines.create(customer_id=7)
-    inner = shop().Order.objects.filter(customer_id=7).values("pk")
-    assert list(shop().Line.objects.filter(customer_id=7, order__in=inner)) == [line]
 
 
 def test_validation_looks_at_the_row_s_own_shard(shards):
@@ -328,7 +408,16 @@ def test_unsharded_models_are_not_on_shards_nor_sharded_ones_on_default(shards):
         }
 
     assert tables("default") == {"shop_customer"}
-    assert tables("shard_1") == {"shop_order", "shop_line", "shop_gift", "shop_address"}
+    assert tables("shard_1") == {
+        "shop_order",
+        "shop_line",
+        "shop_gift",
+        "shop_address",
+        "shop_album",
+        "shop_album_orders",
+        "shop_review",
+        "shop_reply",
+    }
 
 
 def test_without_a_group_it_is_an_ordinary_model(unsharded):

@@ -20,6 +20,8 @@ GOLDEN = {
     7: 3970,
     -1: 230,
     9_223_372_036_854_775_807: 313,
+    "7": 3970,
+    "0042": 2170,
     "": 692,
     "ann": 933,
     "Zoë": 2458,
@@ -43,7 +45,10 @@ def test_golden_vectors(key, slot):
 def test_the_forms_of_a_key_agree():
     key = UUID("12345678-1234-5678-1234-567812345678")
     assert stable_hash(7) == stable_hash("7") == stable_hash(Level.HIGH)
-    assert stable_hash(key) == stable_hash(str(key))
+    for text in (str(key), key.hex, str(UUID("ABCDEFAB-1234-5678-1234-567812345678")).upper()):
+        assert stable_hash(UUID(text)) == stable_hash(text)
+    assert stable_hash(7) == stable_hash("07") == stable_hash(" 7")
+    assert stable_hash(int(key.hex)) == stable_hash(key.hex)
 
 
 @pytest.mark.parametrize("key", [True, 1.0, None, b"7", (7,)])

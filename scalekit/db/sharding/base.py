@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ShardKey: TypeAlias = int | str | UUID
 
+UUID_LENGTHS = (32, 36)  # without dashes and with them
+
 
 class ShardingScheme(ABC):
     """Where the rows of a key live.
@@ -27,6 +29,13 @@ class ShardingScheme(ABC):
             raise ValueError(msg)
         if len(set(shards)) != len(shards):
             msg = f"shards names an alias twice: {', '.join(shards)}"
+            raise ValueError(msg)
+        if "default" in shards:
+            msg = (
+                "shards names 'default', which has the unsharded tables: a join from these would find "
+                "the rows of one shard alone, and silently. Give each shard a database of its own, "
+                "which may be on the same server"
+            )
             raise ValueError(msg)
         self.alias, self.shards, self.slots = alias, tuple(shards), slots
 
@@ -44,7 +53,7 @@ class ShardingScheme(ABC):
 
 
 def stable_hash(key: ShardKey) -> int:
-    """Return 64 bits that depend on the key's text alone: 7 and "7" agree, as do a UUID and its text.
+    """Return 64 bits that depend on the key's text alone: 7, "7" and "07" agree, as do a UUID and its texts.
 
     Not ``hash()``, which differs between processes (PYTHONHASHSEED). Raises `ShardKeyInvalid`.
     """
@@ -53,4 +62,13 @@ def stable_hash(key: ShardKey) -> int:
         raise ShardKeyInvalid(msg)
     # format() of the exact type: an IntegerChoices member must not hash by its label.
     text = int.__repr__(key) if isinstance(key, int) else str.__str__(str(key))
+    text = _canonical(text)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+def _canonical(text: str) -> str:
+    """Return one spelling for all that name the same UUID or integer."""
+    try:
+        return str(UUID(text) if len(text) in UUID_LENGTHS else int(text))
+    except ValueError:
+        return text

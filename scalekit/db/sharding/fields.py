@@ -61,13 +61,13 @@ class SnowflakeField(models.BigIntegerField):  # type: ignore[type-arg]  # not g
         return generator.next_id(self._slot(instance))
 
     def _slot(self, instance: models.Model) -> int:
-        from scalekit.db.sharding.placing import DEFAULT_SCHEME, key_required, slot_of_instance
+        from scalekit.db.sharding.placing import DEFAULT_SCHEME, required, slot_of_instance
 
         if self.shard_key is None:
             return 0
         slot = slot_of_instance(instance, DEFAULT_SCHEME)
         if slot is None:
-            raise key_required(type(instance))
+            raise required(type(instance))
         return slot
 
     def formfield(self, **kwargs: Any) -> Any:

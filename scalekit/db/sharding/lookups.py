@@ -13,6 +13,7 @@ from scalekit.db.sharding.placing import placing_fields, slot_of_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from django.db.models import Model
     from django.db.models.sql.query import Query
 
     from scalekit.db.sharding.base import ShardingScheme
@@ -28,9 +29,28 @@ def slots_of_query(query: Query, scheme: ShardingScheme) -> frozenset[int] | Non
     if query.combinator:
         return _union(slots_of_query(part, scheme) for part in query.combined_queries)
     found: frozenset[int] | None = None
-    for slots in _named_slots(query, query.where, scheme):
-        found = slots if found is None else found & slots
+    for condition in and_lookups(query.where):
+        slots = _slots_of_condition(query, condition, scheme)
+        if slots is not None:
+            found = slots if found is None else found & slots
     return found
+
+
+def lists_others(query: Query, instance: Model) -> bool:
+    """Return whether a query filters by a list of rows, one of them `instance`, as prefetching does."""
+    return any(
+        isinstance(lookup, In) and _lists_others(lookup, instance)
+        for lookup in _all_lookups(query.where)
+    )
+
+
+def and_lookups(node: Any) -> Iterator[Any]:
+    """Return the conditions that must all hold."""
+    if not isinstance(node, WhereNode):
+        yield node
+    elif node.connector == AND and not node.negated:
+        for child in node.children:
+            yield from and_lookups(child)
 
 
 def _union(parts: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
@@ -38,17 +58,14 @@ def _union(parts: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
     return None if None in known else NOWHERE.union(*known)  # type: ignore[arg-type]  # no None left
 
 
-def _named_slots(query: Query, node: Any, scheme: ShardingScheme) -> Iterator[frozenset[int]]:
-    if isinstance(node, NothingNode):
-        yield NOWHERE
-    elif isinstance(node, WhereNode):
-        if node.connector == AND and not node.negated:
-            for child in node.children:
-                yield from _named_slots(query, child, scheme)
-    elif isinstance(node, (Exact, In)):
-        slots = _slots_of_lookup(query, node, scheme)
-        if slots is not None:
-            yield slots
+def _slots_of_condition(
+    query: Query, condition: Any, scheme: ShardingScheme
+) -> frozenset[int] | None:
+    if isinstance(condition, NothingNode):
+        return NOWHERE
+    return (
+        _slots_of_lookup(query, condition, scheme) if isinstance(condition, (Exact, In)) else None
+    )
 
 
 def _slots_of_lookup(query: Query, lookup: Any, scheme: ShardingScheme) -> frozenset[int] | None:
@@ -90,3 +107,31 @@ def _plain_values(lookup: Any, *, wrapped: bool) -> list[Any] | None:
     if any(hasattr(value, "resolve_expression") for value in values):
         return None
     return [value for value in values if value is not None]
+
+
+def _all_lookups(node: Any) -> Iterator[Any]:
+    if not isinstance(node, WhereNode):
+        yield node
+        return
+    for child in node.children:
+        yield from _all_lookups(child)
+
+
+def _lists_others(lookup: Any, instance: Model) -> bool:
+    targets = getattr(lookup.lhs, "targets", None)
+    column = targets[0] if targets else getattr(lookup.lhs, "target", None)
+    # As text: the object_id of a generic relation may be one.
+    listed = {str(value) for value in _plain_values(lookup, wrapped=bool(targets)) or ()}
+    return len(listed) > 1 and str(_same_value(column, instance)) in listed
+
+
+def _same_value(column: Any, instance: Model) -> Any:
+    """Return what `instance` has in a column that points where this one does, else its id."""
+    for field in instance._meta.concrete_fields:
+        if column is not None and _pointed_at(field) == _pointed_at(column):
+            return instance.__dict__.get(field.attname)
+    return instance.pk
+
+
+def _pointed_at(field: Any) -> Any:
+    return field if field.remote_field is None else field.target_field

@@ -4,8 +4,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from scalekit.db.facts import SHARDS
-from scalekit.db.sharding.placing import declared_group, group_of, scheme_of, slot_of_instance
+from scalekit.db.sharding.placing import beside, group_of, home_of
 from scalekit.db.sharding.queryset import ShardedManager
 
 
@@ -32,18 +31,30 @@ class ShardedModel(models.Model):
         abstract = True
         base_manager_name = "sharded_base"
 
-    def save_base(self, *args: Any, **kwargs: Any) -> None:
+    def save_base(
+        self,
+        raw: bool = False,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Any = None,
+    ) -> None:
         """Save the row. Raises `WrongShard` where it would not be found again, whatever `using` says."""
         group = group_of(type(self))
-        if group is not None:
-            slot_of_instance(self, scheme_of(group))
-        super().save_base(*args, **kwargs)
+        if group is not None and not raw:
+            using = home_of(self, group, using)
+        super().save_base(raw, force_insert, force_update, using, update_fields)
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Delete the row. Raises `WrongShard` where it does not lie."""
+        group = group_of(type(self))
+        if group is not None and self.pk is not None:
+            using = home_of(self, group, using)
+        return super().delete(using, keep_parents)
 
     def _perform_unique_checks(self, unique_checks: Any) -> Any:
         """Look for duplicates on this row's shard: uniqueness holds within a shard."""
-        group = declared_group(type(self))
-        slot = None if group is None else slot_of_instance(self, scheme_of(group))
-        if group is None or slot is None or group_of(type(self)) is None:
+        with beside(self):
             return super()._perform_unique_checks(unique_checks)  # type: ignore[misc]  # private in the stubs
-        with SHARDS.bind({**SHARDS.get(), group: slot}):
-            return super()._perform_unique_checks(unique_checks)  # type: ignore[misc]
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # templates must not call it

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +12,23 @@ from django.db import DEFAULT_DB_ALIAS
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes, settings
-from scalekit.db.exceptions import ShardKeyRequired, WrongShard
 from scalekit.db.facts import REQUEST_SHARDS, SHARDS
 from scalekit.db.sharding.fields import SnowflakeField
 from scalekit.db.sharding.ids import ID_SLOTS, slot_of_id
+from scalekit.db.sharding.refusals import away_from_home, key_required, torn_apart
 from scalekit.db.sharding.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from django.db.models import Field, Model
 
+    from scalekit.db.exceptions import ShardKeyRequired
     from scalekit.db.sharding.base import ShardingScheme, ShardKey
 
 # What slots are before a group is configured, and inside every id.
-DEFAULT_SCHEME = Slots("unsharded", shards=[DEFAULT_DB_ALIAS], slots=ID_SLOTS)
+DEFAULT_SCHEME = Slots("unsharded", shards=["unsharded"], slots=ID_SLOTS)
 
 # Django asks for a database while an object is still being put together (`Like(user=user, photo=...)`),
 # before it has its key. This alias exists nowhere, so a query that used it would fail aloud.
@@ -76,8 +79,10 @@ def slot_of_key(group: str, key: ShardKey) -> int:
 
 
 def first_slots(group: str) -> Iterator[tuple[str, int]]:
-    """Return each shard of a group with one of its slots."""
-    scheme = scheme_of(group)
+    """Return each shard of a group with one of its slots; the default database without a group."""
+    if group not in settings.SHARDING:
+        return iter([(DEFAULT_DB_ALIAS, 0)])
+    scheme = schemes[group]
     seen: dict[str, int] = {}
     for slot in range(scheme.slots):
         seen.setdefault(scheme.shard_for_slot(slot), slot)
@@ -130,13 +135,7 @@ def slot_of_instance(instance: Model, scheme: ShardingScheme) -> int | None:
     """Return the slot of a row, None while nothing names one. Raises `WrongShard`."""
     slots = slots_of_instance(instance, scheme)
     if len(set(slots.values())) > 1:
-        named = ", ".join(f"{name} names slot {slot}" for name, slot in slots.items())
-        msg = (
-            f"{type(instance).__name__} {instance.pk} would be torn apart: {named}. Rows that belong "
-            "together carry the same shard key, and a key does not change: create the row anew under "
-            "the new key and delete the old one."
-        )
-        raise WrongShard(msg)
+        raise torn_apart(instance, slots)
     return next(iter(slots.values()), None)
 
 
@@ -149,6 +148,27 @@ def primary_of_instance(instance: Model, group: str) -> str | None:
     return came_from if came_from in schemes[group].shards else None
 
 
+def home_of(instance: Model, group: str, using: str | None = None) -> str:
+    """Return the primary a row lives on. Raises `WrongShard` if it came from or would go elsewhere."""
+    home = primary_of_instance(instance, group)
+    if home is None:
+        raise required(type(instance))
+    came_from = None if instance._state.adding else instance._state.db
+    for alias in (using, came_from):
+        if alias is not None and current_cluster().owner.get(alias) != home:
+            raise away_from_home(instance, home, alias)
+    return home
+
+
+def beside(instance: Model) -> AbstractContextManager[Any]:
+    """Return a block in which queries that name no shard go to that of a row."""
+    group = group_of(type(instance))
+    slot = None if group is None else slot_of_instance(instance, schemes[group])
+    if group is None or slot is None:
+        return nullcontext()
+    return SHARDS.bind({**SHARDS.get(), group: slot})
+
+
 def primary_of(model: type[Model], group: str, instance: Any, *, for_write: bool) -> str:
     """Return the primary for a query about which Django tells only the model and a related instance."""
     alias = _primary_by_relation(model, group, instance) or primary_of_context(group)
@@ -156,7 +176,7 @@ def primary_of(model: type[Model], group: str, instance: Any, *, for_write: bool
         return alias
     if for_write and instance is not None and not isinstance(instance, model):
         return UNDECIDED
-    raise key_required(model)
+    raise required(model)
 
 
 def _primary_by_relation(model: type[Model], group: str, instance: Any) -> str | None:
@@ -175,34 +195,10 @@ def primary_of_context(group: str) -> str | None:
     """Return the primary that an enclosing `using_shard` block names, or the request's `ShardSelector`."""
     slot = SHARDS.get().get(group)
     if slot is None:
-        slot = _shards_of_request().get(group)
+        ask = REQUEST_SHARDS.get()
+        slot = None if ask is None else ask().get(group)
     return None if slot is None else schemes[group].shard_for_slot(slot)
 
 
-def _shards_of_request() -> dict[str, int]:
-    """Ask the request's selector the first time, and remember its answer for the unit of work."""
-    select = REQUEST_SHARDS.get()
-    if select is None:
-        return {}
-    REQUEST_SHARDS.set(None)  # what it queries itself must not ask it again
-    shards = {group: slot_of_key(group, key) for group, key in select().items()}
-    SHARDS.set(shards)
-    return shards
-
-
-def key_required(model: type[Model]) -> ShardKeyRequired:
-    key, name = declared_key(model) or "pk", model.__name__
-    msg = (
-        f"This query on {name} names no shard. Add the shard key, {name}.objects.filter({key}=...), or "
-        f"the id, {name}.objects.get(pk=...); enter using_shard({declared_group(model)!r}, ...); or ask "
-        f"all shards with {name}.objects.scatter()."
-    )
-    return ShardKeyRequired(msg)
-
-
-def key_is_fixed(model: type[Model]) -> WrongShard:
-    msg = (
-        f"{model.__name__}.{declared_key(model)} cannot be changed: it says where the row lies. Create the row "
-        "anew under the new key and delete the old one."
-    )
-    return WrongShard(msg)
+def required(model: type[Model]) -> ShardKeyRequired:
+    return key_required(model, declared_key(model), declared_group(model))

@@ -3,24 +3,28 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db import models, router
+from django.db import models
 
+from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes
-from scalekit.db.exceptions import CrossShardQuery, SeveralShards
 from scalekit.db.servers import read_alias
-from scalekit.db.sharding.lookups import slots_of_query
+from scalekit.db.sharding.lookups import lists_others, slots_of_query
 from scalekit.db.sharding.placing import (
     UNDECIDED,
+    beside,
     declared_key,
     group_of,
-    key_is_fixed,
-    key_required,
+    home_of,
     primary_of,
     primary_of_context,
     primary_of_instance,
+    required,
 )
+from scalekit.db.sharding.refusals import key_is_fixed, several_shards, subquery_elsewhere
+from scalekit.db.sharding.subqueries import check_subqueries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,23 +48,38 @@ class ShardedQuerySet(models.QuerySet[M]):
     @property
     def db(self) -> str:
         """Return the database used if this query is executed now. Raises `ShardKeyRequired`."""
-        if self._db is not None and self._db != UNDECIDED:
-            return self._db
         group = group_of(self.model)
         if group is None:
             return super().db
+        if self._is_placed:
+            owner = current_cluster().owner.get(str(self._db))
+            check_subqueries(self.query, group, owner, explicit=True)
+            return str(self._db)
         primary = self._primary(group)
         return primary if self._for_write else read_alias(primary)
 
+    @property
+    def _is_placed(self) -> bool:
+        return self._db is not None and self._db != UNDECIDED
+
+    def _unplaced_group(self) -> str | None:
+        """Return the group whose shard is to be found, None where Django's own way is right."""
+        return None if self._is_placed else group_of(self.model)
+
     def _primary(self, group: str) -> str:
+        primary = self._named_primary(group)
+        check_subqueries(self.query, group, primary)
+        return primary
+
+    def _named_primary(self, group: str) -> str:
         shards = self._shards(group)
         if shards is None:
             instance = self._hints.get("instance")
-            if instance is not None:
+            if instance is not None and not lists_others(self.query, instance):
                 return primary_of(self.model, group, instance, for_write=False)
             context = primary_of_context(group)
             if context is None:
-                raise key_required(self.model)
+                raise required(self.model)
             return context
         if len(shards) > 1:
             raise several_shards(self.model, shards)
@@ -80,8 +99,8 @@ class ShardedQuerySet(models.QuerySet[M]):
         """Ask every shard, or those the conditions name, and merge the answers exactly."""
         from scalekit.db.sharding.scatter import ScatterQuerySet
 
-        group = group_of(self.model)
-        if group is None or (self._db is not None and self._db != UNDECIDED):
+        group = self._unplaced_group()
+        if group is None:
             return self._chain()
         return ScatterQuerySet(self._chain(), group)
 
@@ -89,17 +108,12 @@ class ShardedQuerySet(models.QuerySet[M]):
         """Stand as a subquery, in queries on the same shards alone."""
         group = group_of(self.model)
         if group is not None and group_of(query.model) != group:
-            outer, inner = query.model.__name__, self.model.__name__
-            msg = (
-                f"A query on {outer} cannot hold a subquery on {inner}, whose rows live on other databases. "
-                "Evaluate the inner one first, as in filter(pk__in=list(inner.values_list(...)))."
-            )
-            raise CrossShardQuery(msg)
+            raise subquery_elsewhere(query.model, self.model)
         return super().resolve_expression(query, *args, **kwargs)
 
     def in_bulk(self, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, M]:
         """Return the rows by id, from the one shard that the ids or the conditions name."""
-        if self._unless_placed() is None or id_list is None:
+        if self._unplaced_group() is None or id_list is None:
             return super().in_bulk(id_list, field_name=field_name)
         ids = list(id_list)
         there = self.using(self.filter(**{f"{field_name}__in": ids}).db)
@@ -111,17 +125,34 @@ class ShardedQuerySet(models.QuerySet[M]):
         if group_of(self.model) is not None and key is not None:
             field = self.model._meta.get_field(key)
             if {field.name, getattr(field, "attname", key)} & kwargs.keys():
-                raise key_is_fixed(self.model)
+                raise key_is_fixed(self.model, key)
+        self._check_values(kwargs)
         return super().update(**kwargs)
+
+    def _check_values(self, values: dict[str, Any]) -> None:
+        """Look at subqueries among the new values as at any other."""
+        computed = {
+            f"new_value_of_{name}": value
+            for name, value in values.items()
+            if hasattr(value, "resolve_expression")
+        }
+        if computed and group_of(self.model) is not None:
+            self.alias(**computed).db  # noqa: B018 - raises CrossShardQuery
+
+    def _prefetch_related_objects(self) -> None:
+        """Prefetch from the shard these rows came from, where their ids name none."""
+        first = next(iter(self._result_cache or ()), None)
+        with beside(first) if isinstance(first, models.Model) else nullcontext():
+            super()._prefetch_related_objects()  # type: ignore[misc]  # not in the stubs
 
     # Writes that Django routes before it knows the row.
 
     def create(self, **kwargs: Any) -> M:
-        pinned = self._unless_placed()
-        if pinned is None:
+        group = self._unplaced_group()
+        if group is None:
             return super().create(**kwargs)
         obj = self.model(**kwargs)
-        obj.save(force_insert=True, using=pinned(obj))
+        obj.save(force_insert=True, using=home_of(obj, group))
         return obj
 
     def get_or_create(self, defaults: Any = None, **kwargs: Any) -> tuple[M, bool]:
@@ -151,17 +182,10 @@ class ShardedQuerySet(models.QuerySet[M]):
             for alias, rows in parts
         )
 
-    def _unless_placed(self) -> Any:
-        """Return a function that places a row, or None where Django's own way is right."""
-        group = group_of(self.model)
-        if group is None or (self._db is not None and self._db != UNDECIDED):
-            return None
-        return lambda row: router.db_for_write(self.model, instance=row)
-
     def _for_row(self, lookup: dict[str, Any], defaults: Any) -> Self:
         """Return this queryset on the shard that the conditions of a lookup name, or its new row."""
-        group = group_of(self.model)
-        if group is None or (self._db is not None and self._db != UNDECIDED):
+        group = self._unplaced_group()
+        if group is None:
             return self._chain()
         found = self.filter(**lookup)
         if found._shards(group) is not None:
@@ -179,12 +203,13 @@ class ShardedQuerySet(models.QuerySet[M]):
         return {**defaults, key: defaults[key]()}
 
     def _by_shard(self, objs: list[M]) -> list[tuple[str | None, list[M]]]:
-        place = self._unless_placed()
-        if place is None:
+        group = group_of(self.model)
+        if group is None:
             return [(self._db, objs)]
+        using = self._db if self._is_placed else None
         parts: dict[str | None, list[M]] = {}
         for obj in objs:
-            parts.setdefault(place(obj), []).append(obj)
+            parts.setdefault(home_of(obj, group, using), []).append(obj)
         return list(parts.items())
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -197,11 +222,3 @@ class ShardedQuerySet(models.QuerySet[M]):
 
 class ShardedManager(models.Manager.from_queryset(ShardedQuerySet)):  # type: ignore[misc]  # made by Django
     """The manager of sharded models; build your own from `ShardedQuerySet`."""
-
-
-def several_shards(model: type[models.Model], shards: list[str]) -> SeveralShards:
-    msg = (
-        f"This query on {model.__name__} names rows of several shards ({', '.join(shards)}). Ask them "
-        f"all with .scatter(), as in {model.__name__}.objects.scatter().filter(...), or one key at a time."
-    )
-    return SeveralShards(msg)

@@ -15,6 +15,7 @@ from scalekit.db.events import SCATTERED
 from scalekit.db.exceptions import ScatterUnsupported
 from scalekit.db.servers import read_alias
 from scalekit.db.sharding.ordering import Ordering, ordering_of
+from scalekit.db.sharding.subqueries import check_subqueries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -70,13 +71,13 @@ class ScatterQuerySet(Generic[M]):
         return self._with(self._rows.none())
 
     def filter(self, *args: Any, **kwargs: Any) -> Self:
-        return self._unsliced("filter").with_rows(self._rows.filter(*args, **kwargs))
+        return self._unsliced("filter")._with(self._rows.filter(*args, **kwargs))
 
     def exclude(self, *args: Any, **kwargs: Any) -> Self:
-        return self._unsliced("exclude").with_rows(self._rows.exclude(*args, **kwargs))
+        return self._unsliced("exclude")._with(self._rows.exclude(*args, **kwargs))
 
     def order_by(self, *names: Any) -> Self:
-        ordered = self._unsliced("order_by").with_rows(self._rows.order_by(*names))
+        ordered = self._unsliced("order_by")._with(self._rows.order_by(*names))
         ordering_of(ordered._rows)  # refuse now, where the mistake stands
         return ordered
 
@@ -189,10 +190,6 @@ class ScatterQuerySet(Generic[M]):
     def _model(self) -> Any:  # the stubs know its exceptions on a concrete class alone
         return self.model
 
-    def with_rows(self, rows: ShardedQuerySet[M]) -> Self:
-        """Return the same slice and columns over other rows."""
-        return self._with(rows)
-
     def _with(self, rows: ShardedQuerySet[M]) -> Self:
         copy = type(self)(rows._chain(), self.group)
         copy._start, copy._stop = self._start, self._stop
@@ -209,6 +206,7 @@ class ScatterQuerySet(Generic[M]):
         return self._with(_ordered(self._rows, ordering_of(self._rows).reversed().names))
 
     def _on_each_shard(self) -> Iterator[ShardedQuerySet[M]]:
+        check_subqueries(self._rows.query, self.group, None)
         SCATTERED.emit(group=self.group, model=self.model.__name__)
         for alias in self.shards():
             yield self._rows.using(read_alias(alias))

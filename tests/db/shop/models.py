@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
 from scalekit.db import ShardedModel, SnowflakeField
@@ -49,6 +51,33 @@ class Gift(ShardedModel):
     )
 
     shard_group, shard_key = "users", "order"
+
+
+class Album(ShardedModel):
+    """Many to many on the shard; joined to nothing that holds its id's slot but the pairs."""
+
+    id = SnowflakeField(primary_key=True)
+    customer_id = models.BigIntegerField()
+    orders = models.ManyToManyField(Order, related_name="albums")
+
+    shard_group, shard_key = "users", "customer_id"
+
+
+class Review(ShardedModel):
+    """Its id says nothing of where it lies."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    customer_id = models.BigIntegerField()
+
+    shard_group, shard_key = "users", "customer_id"
+
+
+class Reply(ShardedModel):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    customer_id = models.BigIntegerField()
+    review = models.ForeignKey(Review, models.CASCADE, related_name="replies")
+
+    shard_group, shard_key = "users", "customer_id"
 
 
 class Address(ShardedModel):
