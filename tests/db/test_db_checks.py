@@ -47,6 +47,7 @@ def test_a_sound_cluster_is_fine():
         ({"r": replica(ZONE=3)}, {}, ["E005"]),
         ({}, {"SCALEKIT_DB_BALANCER": {"default": {"BACKEND": "nowhere.X"}}}, ["E006"]),
         ({}, {"SCALEKIT_DB_SHARDING": sharding("default", slots=1000)}, ["E006"]),
+        ({}, {"SCALEKIT_DB_SHARDING": sharding("default")}, ["E006"]),
         ({}, {"SCALEKIT_DB_SHARDING": sharding("shard_9")}, ["E007"]),
         ({"r": replica()}, {"SCALEKIT_DB_SHARDING": sharding("r")}, ["E007"]),
         ({"r": replica()}, {"DATABASE_ROUTERS": []}, ["E008"]),
@@ -92,9 +93,20 @@ def test_models_that_could_not_be_placed_are_found():
         class Meta:
             app_label = "scalekit_db"
 
+    class Tagged(ShardedModel):
+        id = SnowflakeField(primary_key=True)
+        owner = models.BigIntegerField()
+        tags = models.ManyToManyField(Other)
+
+        shard_group, shard_key = "users", "owner"
+
+        class Meta:
+            app_label = "scalekit_db"
+
     def ids(model):
         return [fault.id.removeprefix("scalekit.db.") for fault in faults_of_model(model)]
 
     assert ids(Other) == []
+    assert ids(Tagged) == ["E016"]
     assert ids(Keyless) == ["E012"]
     assert ids(Wrong) == ["E013", "E014", "E015", "E016", "E017"]

@@ -23,6 +23,7 @@ def faults_of_model(model: type[Model]) -> Iterator[CheckMessage]:
     if issubclass(model, ShardedModel):
         yield from _faults_of_declaration(model)
     yield from _faults_of_relations(model)
+    yield from _faults_of_pairs(model)
 
 
 def _faults_of_declaration(model: type[ShardedModel]) -> Iterator[CheckMessage]:
@@ -64,6 +65,20 @@ def _is_column(model: type[Model], name: str) -> bool:
         return bool(model._meta.get_field(name).concrete)
     except FieldDoesNotExist:
         return False
+
+
+def _faults_of_pairs(model: type[Model]) -> Iterator[CheckMessage]:
+    """Refuse a table of pairs whose two sides live apart: no database could join all three."""
+    for field in model._meta.local_many_to_many:
+        other = field.related_model
+        if declared_group(model) != declared_group(other):
+            yield Error(
+                f"{field} needs a table between databases: {model.__name__} and {other.__name__} are not in "
+                "the same shard group.",
+                hint="Write a model for the pairs, with the other row's id in a BigIntegerField.",
+                obj=field,
+                id="scalekit.db.E016",
+            )
 
 
 def _faults_of_relations(model: type[Model]) -> Iterator[CheckMessage]:
