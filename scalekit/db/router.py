@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 
 from scalekit.db.cluster import current_cluster
@@ -75,10 +76,10 @@ class Router:
             return None
         if cluster.is_replica(db):
             return False
-        if model_name is None and "model" not in hints:
+        model = hints.get("model") or _model(app_label, model_name)
+        if model is None:
             return self._allow_operation(db, app_label)
-        model = hints.get("model")
-        group = None if model is None else group_of(model)
+        group = group_of(model)
         if group is None:
             return False if db in cluster.shard_aliases else None
         return any(s.group == group and s.primary.alias == db for s in cluster.shards)
@@ -91,3 +92,11 @@ class Router:
         return any(
             s.primary.alias == db and group_of_app(app_label, s.group) for s in cluster.shards
         )
+
+
+def _model(app_label: str, model_name: str | None) -> type[Model] | None:
+    """Return the model that an operation's hint names: Django passes no class for RunSQL and RunPython."""
+    try:
+        return None if model_name is None else apps.get_model(app_label, model_name)
+    except LookupError:
+        return None  # gone since

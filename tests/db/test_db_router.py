@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from psycopg import sql
 
 from scalekit.core.context import unit_of_work
+from scalekit.core.exceptions import SettingInvalid
 from scalekit.db import using_primary, using_replica
 from scalekit.db.events import READ_ROUTED
 from scalekit.db.facts import dealings
 from scalekit.db.rotation import rotation
 from scalekit.db.writes import is_write, mark_written
-from tests.db.databases import databases, replica_of, rolled_back, sqlite
+from tests.db.databases import databases, replica_of, rolled_back, sharding, sqlite
 
 REPLICAS = {"replica_1", "replica_2"}
 
@@ -315,6 +316,31 @@ def test_nothing_migrates_on_a_replica(replicas):
     assert router.allow_migrate("replica_1", "shop") is False
     assert router.allow_migrate_model("replica_1", customer()) is False
     assert router.allow_migrate_model("default", customer()) is True
+
+
+@pytest.mark.parametrize(
+    ("model", "default", "shard"),
+    [
+        ("order", False, True),
+        ("customer", True, False),
+        ("Order", False, True),
+        ("gone", True, True),
+    ],
+)
+def test_sql_and_python_in_a_migration_run_where_the_model_they_name_lives(
+    shards, model, default, shard
+):
+    assert router.allow_migrate("default", "shop", model_name=model) is default
+    assert router.allow_migrate("shard_0", "shop", model_name=model) is shard
+
+
+def test_default_as_a_shard_is_refused_before_anything_is_migrated(tmp_path):
+    entries = {name: sqlite(tmp_path / name) for name in ("default", "shard_1")}
+    with (
+        databases(entries, SCALEKIT_DB_SHARDING=sharding("default", "shard_1")),
+        pytest.raises(SettingInvalid, match="a database of its own"),
+    ):
+        router.allow_migrate("default", "auth")
 
 
 @pytest.mark.parametrize("zone", ["a", "b"])
