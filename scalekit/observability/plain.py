@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHORT = 256  # characters
+SLACK = 256  # characters looked at beyond a limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,6 @@ class Limits:
     characters: int = 2048
     items: int = 64
     depth: int = 5
-
-    def cut(self, text: str) -> str:
-        """Return the beginning of `text`, marked where something is missing."""
-        return text if len(text) <= self.characters else text[: self.characters] + "..."
-
-    def cut_front(self, text: str) -> str:
-        """Return the end of `text`."""
-        return text if len(text) <= self.characters else "..." + text[-self.characters :]
 
 
 def plain(value: Any, limits: Limits, depth: int = 0) -> Any:
@@ -49,10 +42,17 @@ def plain(value: Any, limits: Limits, depth: int = 0) -> Any:
 
 
 def safe_text(text: str, limits: Limits) -> str:
-    """Return `text` scrubbed, bounded, and without surrogates, which are no Unicode."""
-    if len(text) <= min(limits.characters, SHORT):
+    """Return `text` scrubbed, bounded, and without surrogates, which are no Unicode.
+
+    Cut after it is scrubbed, for half a secret may have no shape to be told by; and with some slack before,
+    for a text without bounds must not take time without bounds.
+    """
+    kept = limits.characters
+    if len(text) <= min(kept, SHORT):
         return _short_text(text)
-    return _unicode(scrub(limits.cut(text)))
+    scrubbed = scrub(text[: kept + SLACK])
+    is_whole = len(text) <= kept + SLACK and len(scrubbed) <= kept
+    return _unicode(scrubbed if is_whole else scrubbed[:kept] + "...")
 
 
 @lru_cache(maxsize=4096)
@@ -62,8 +62,15 @@ def _short_text(text: str) -> str:
 
 
 def safe_trace(text: str, limits: Limits) -> str:
-    """Return the last lines of a traceback: they say most."""
-    return _unicode(limits.cut_front(scrub(text)))
+    """Return the last lines of a traceback: they say most. Of a last line that is too long, the beginning."""
+    kept, text = limits.characters, text.rstrip()
+    fits = len(text) <= kept + SLACK
+    # Whole lines only: the end of a secret cannot be told for what it is.
+    lines = text if fits else text[-(kept + SLACK) :].partition("\n")[2]
+    if not lines:
+        return safe_text(text.rpartition("\n")[2], limits)
+    scrubbed = scrub(lines)
+    return _unicode(scrubbed if fits and len(scrubbed) <= kept else "..." + scrubbed[-kept:])
 
 
 def _unicode(text: str) -> str:
