@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from scalekit.core.context import current_unit, logged_facts, unit_of_work
 from scalekit.core.middleware import unit_of
 from scalekit.observability.plain import Limits, plain_mapping, safe_text, safe_trace
+from scalekit.observability.redaction import without_path_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ def _core(record: logging.LogRecord, limits: Limits) -> dict[str, Any]:
         "ts": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "level": record.levelname,
         "logger": record.name,
-        "event": safe_text(_message(record), limits),
+        "event": safe_text(_of_request(record, _message(record)), limits),
     }
 
 
@@ -99,6 +100,11 @@ def _message(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
+def _of_request(record: logging.LogRecord, text: str) -> str:
+    """Return a text of a record such as Django's "Not Found: /path", the path as our own line has it."""
+    return without_path_secrets(text, getattr(record, "request", None))
+
+
 def _error(
     formatter: logging.Formatter, record: logging.LogRecord, limits: Limits, stack: Limits
 ) -> dict[str, Any]:
@@ -106,9 +112,9 @@ def _error(
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, _ = record.exc_info
         fields["error_type"] = kind.__name__
-        fields["error_message"] = safe_text(_text_of(error), limits)
+        fields["error_message"] = safe_text(_of_request(record, _text_of(error)), limits)
         trace = formatter.formatException(record.exc_info)
-        fields["stack"] = safe_trace(trace, stack)
+        fields["stack"] = safe_trace(_of_request(record, trace), stack)
     elif record.stack_info:
         fields["stack"] = safe_trace(record.stack_info, stack)
     return fields

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.observability.queries import QUERIES, Tally
 from scalekit.observability.receivers import CACHE_RESULTS
-from scalekit.observability.redaction import REDACTED, is_secret_name
+from scalekit.observability.redaction import redacted_path
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -70,12 +70,7 @@ class Observation:
     @property
     def path(self) -> str:
         """The path without its query, and without what a pattern such as ``<token>`` took from it."""
-        path = self.request.path
-        match = self.request.resolver_match
-        for name, value in match.kwargs.items() if match else ():
-            if is_secret_name(name) and value:
-                path = path.replace(str(value), REDACTED)
-        return path[:MAX_PATH]
+        return redacted_path(self.request)[:MAX_PATH]
 
     def fields(self) -> dict[str, Any]:
         """Return what the log line says; queries by database, times in milliseconds."""

@@ -9,6 +9,7 @@ is looked at again. And a text may end inside a secret: the rest of it is taken 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 REDACTED = "[redacted]"
 
@@ -31,6 +32,7 @@ _PORT = r"\d{1,5}+(?:/|\Z|[^\w\s@](?![^\s/@]*+@))"
 _URL_PASSWORD = re.compile(
     rf"(?P<user>\w://[^\s/:@\[]*+):(?!{_PORT})(?:[^\s@:]|:(?!//))++(?:@(?:[^\s/@]*+@)*+|\Z)"
 )
+MIN_PATH_SECRET = 4  # characters; shorter ones would be found in any text
 
 
 def is_secret_name(name: str) -> bool:
@@ -47,3 +49,30 @@ def scrub(text: str) -> str:
     if " " in text:
         text = _SCHEME_VALUE.sub(rf"\g<scheme> {REDACTED}", text)
     return text
+
+
+def redacted_path(request: Any) -> str:
+    """Return the path without what a pattern such as ``<token>`` took from it."""
+    path = str(request.path)
+    for secret in _path_secrets(request):
+        path = path.replace(secret, REDACTED)
+    return path
+
+
+def without_path_secrets(text: str, request: Any) -> str:
+    """Return what was said of a request, its path as `redacted_path` has it; `request` may be anything."""
+    secrets = _path_secrets(request)
+    if secrets:
+        text = text.replace(request.path, redacted_path(request))
+    for secret in secrets:
+        # Django logs a path with its odd characters escaped.
+        for form in {secret, secret.encode("unicode_escape").decode()}:
+            text = text.replace(form, REDACTED) if len(form) >= MIN_PATH_SECRET else text
+    return text
+
+
+def _path_secrets(request: Any) -> list[str]:
+    taken = getattr(getattr(request, "resolver_match", None), "kwargs", None)
+    if not isinstance(taken, dict):
+        return []
+    return [str(value) for name, value in taken.items() if is_secret_name(name) and value]

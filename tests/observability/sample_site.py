@@ -54,6 +54,10 @@ def reset(request, uidb64, token):
     return HttpResponse()
 
 
+def lost(request, token):
+    raise LookupError(f"nobody has asked for {token}")
+
+
 def raises(request, what):
     kind, text = ERRORS[what]
     raise kind(text)
@@ -153,6 +157,7 @@ urlpatterns = [
     path("async-hello", async_hello),
     path("users/<int:pk>", user),
     path("reset/<uidb64>/<token>/", reset),
+    path("lost/<token>", lost),
     path("raises/<what>", raises),
     path("queries", queries),
     path("reads-cache", reads_cache),

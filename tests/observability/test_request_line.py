@@ -432,3 +432,25 @@ def test_djangos_own_lines_carry_the_request_id_too(client, lines):
     [line] = lines.of("django.request")
     assert (line["event"], line["request_id"]) == ("Not Found: /no/such/page", "abc")
     assert "request" not in line
+
+
+@pytest.mark.parametrize("token", ["CANARY-1a2b", "CANARY", "%C3%A9CANARY", "a%5CCANARY"])
+def test_what_the_path_took_for_a_token_is_on_none_of_djangos_lines_either(client, lines, token):
+    client.get(f"/lost/{token}")
+    [line] = lines.of("django.request")
+    assert line["event"] == "Internal Server Error: /lost/[redacted]"
+    assert line["error_message"] == "nobody has asked for [redacted]"
+    assert "CANARY" not in "\n".join(lines.raw)
+
+
+def test_token_of_one_letter_leaves_djangos_line_readable(client, lines):
+    client.get("/lost/e")
+    [line] = lines.of("django.request")
+    assert line["event"] == "Internal Server Error: /lost/[redacted]"
+    assert line["error_message"] == "nobody has asked for e"
+
+
+def test_request_that_is_none_is_no_error(lines):
+    """The development server passes its socket by that name."""
+    logging.getLogger("shop").error("said", extra={"request": object()})
+    assert lines.of("shop")[0]["event"] == "said"
