@@ -19,7 +19,8 @@ class LoadBalancer(Nginx):
     """Spreads requests over `upstreams`, and asks the next one when one fails.
 
     A server that has failed is left alone for `retry_after` seconds. It sees X-Request-ID (a new one if the visitor
-    sent none), X-Forwarded-For and X-Forwarded-Proto. `read_timeout` is how long one may take to answer, in seconds.
+    sent none), X-Forwarded-For and X-Forwarded-Proto, and no X-Forwarded-Host, which would be the visitor's. `read_timeout` is how
+    long one may take to answer, in seconds.
     """
 
     def __init__(  # noqa: PLR0913 - three places every server has, and options by name
