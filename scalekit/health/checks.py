@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's word
 
+from scalekit.core.exceptions import SettingInvalid
 from scalekit.health.base import Check
+from scalekit.health.conf import settings
 from scalekit.health.discovery import Broken, declared
+from scalekit.health.drain import is_draining
 
 MIDDLEWARE = "scalekit.health.middleware.HealthMiddleware"
 
@@ -25,6 +29,28 @@ def check_place(**_: Any) -> list[CheckMessage]:
             hint="Move it to the top: what stands before it (host check, redirect to https, sessions) "
             "may refuse the load balancer's probe.",
             id="scalekit.health.W001",
+        )
+    ]
+
+
+@register()
+def check_drain_file(**_: Any) -> list[CheckMessage]:
+    """Find a drain file that cannot be looked for."""
+    try:
+        is_draining()
+        usable = not settings.DRAIN_FILE or Path(settings.DRAIN_FILE).parent.is_dir()
+    except SettingInvalid:
+        return []  # scalekit.core.E002 says so
+    except (OSError, ValueError):
+        usable = False
+    if usable:
+        return []
+    return [
+        Warning(
+            f"SCALEKIT_HEALTH_DRAIN_FILE = {settings.DRAIN_FILE!r} is in no folder that this user may enter.",
+            hint="Create the folder, and let the web servers' user enter it: without it they cannot be drained, "
+            "and where they may not enter it /readyz answers 503.",
+            id="scalekit.health.W002",
         )
     ]
 

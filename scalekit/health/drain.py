@@ -8,8 +8,17 @@ from scalekit.health.conf import settings
 
 
 def is_draining() -> bool:
-    """Tell whether this server has been asked to leave the load balancer."""
-    return bool(settings.DRAIN_FILE) and Path(settings.DRAIN_FILE).exists()
+    """Tell whether this server has been asked to leave the load balancer.
+
+    Raises OSError where that cannot be told: `Path.exists` says "no" then, or raises, as Python's version has it.
+    """
+    if not settings.DRAIN_FILE:
+        return False
+    try:
+        Path(settings.DRAIN_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def start_draining() -> None:

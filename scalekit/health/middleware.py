@@ -7,6 +7,7 @@ https would refuse it, and it must cost no session.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -25,6 +26,7 @@ PROBES = frozenset({"/livez", "/readyz"})
 METHODS = ("GET", "HEAD")
 GRACE = 0.3  # seconds beyond the budget, for the probe's own bookkeeping
 
+logger = logging.getLogger("scalekit.health")
 prober = Prober()
 
 
@@ -73,7 +75,13 @@ class HealthMiddleware:
 def _answer_at_once(request: HttpRequest) -> HttpResponseBase | None:
     if request.method not in METHODS:
         return HttpResponseNotAllowed(METHODS)
-    return answers.alive() if request.path_info == "/livez" else answers.draining()
+    if request.path_info == "/livez":
+        return answers.alive()
+    try:
+        return answers.draining()
+    except Exception:
+        logger.exception("Whether this server is draining could not be told")
+        return answers.unknown()
 
 
 def _patience() -> float:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from io import StringIO
 
 import pytest
@@ -14,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from scalekit.health import middleware
 from scalekit.health.base import Check
+from scalekit.health.checks import check_drain_file
 from scalekit.health.probing import Prober
 from scalekit.testing.fakes import captured_events
 from tests.core.serving import answer_asgi, counted_hops, serve_asgi, serve_wsgi
@@ -278,6 +281,48 @@ def test_draining_server_is_not_ready_and_goes_on_serving(serve, checks, setting
     assert serve("/hello").status == 200
     call_command("drain", undo=True)
     assert serve("/readyz").status == 200
+
+
+@both
+@pytest.mark.parametrize("file", ["x" * 5000, ["x"]], ids=["unreadable", "invalid"])
+def test_drain_file_that_cannot_be_looked_for_is_not_ready(serve, checks, settings, caplog, file):
+    settings.SCALEKIT_HEALTH_DRAIN_FILE = file
+    assert said(serve("/readyz")) == (503, {"status": "not ready"})
+    assert serve("/livez").status == 200
+    assert "draining could not be told" in caplog.text
+
+
+def test_drain_folder_that_may_not_be_entered_is_not_ready(checks, settings, tmp_path):
+    settings.SCALEKIT_HEALTH_DRAIN_FILE = str(tmp_path / "drain")
+    with closed(tmp_path):
+        reply, found = serve_wsgi("/readyz"), check_drain_file()
+    assert said(reply) == (503, {"status": "not ready"})
+    assert [message.id for message in found] == ["scalekit.health.W002"]
+
+
+@contextmanager
+def closed(folder):
+    """Let nobody enter the folder for a while, and be no superuser, who may enter any."""
+    user, mode = os.geteuid(), folder.stat().st_mode
+    folder.chmod(0)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [("", 0), ("drain", 0), ("missing/drain", 1), ("file/drain", 1), (["invalid"], 0)],
+)
+def test_drain_folder_should_be_there(settings, tmp_path, monkeypatch, file, found):
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    settings.SCALEKIT_HEALTH_DRAIN_FILE = file
+    assert [message.id for message in check_drain_file()] == ["scalekit.health.W002"] * found
 
 
 def test_drain_says_what_it_needs(checks, settings, tmp_path):
