@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from scalekit.core.exceptions import SettingInvalid
 from scalekit.health.base import Check
 from scalekit.health.conf import settings
-from scalekit.health.discovery import Broken, declared
+from scalekit.health.discovery import Broken, Foreign, declared
 from scalekit.health.drain import is_draining
 
 MIDDLEWARE = "scalekit.health.middleware.HealthMiddleware"
@@ -61,8 +61,9 @@ def check_health_modules(**_: Any) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
     names: Counter[str] = Counter()
     for module, items in declared():
-        messages += [_no_check(module, item) for item in items if not isinstance(item, Check)]
+        messages += [_no_check(module, i) for i in items if not isinstance(i, (Check, Foreign))]
         messages += [_broken(item) for item in items if isinstance(item, Broken)]
+        messages += [_foreign(module, item) for item in items if isinstance(item, Foreign)]
         names.update(item.name for item in items if isinstance(item, Check))
     return messages + [_named_twice(name) for name, count in names.items() if count > 1]
 
@@ -77,6 +78,14 @@ def _no_check(module: str, item: object) -> CheckMessage:
 
 def _broken(item: Broken) -> CheckMessage:
     return Error(f"{item.name} cannot be used: {item.error}", id="scalekit.health.E002")
+
+
+def _foreign(module: str, item: Foreign) -> CheckMessage:
+    return Warning(
+        f"{module} cannot be imported, and is left alone: {item.error}",
+        hint="If it has health checks of yours, name scalekit.health in it: then this makes /readyz answer 503.",
+        id="scalekit.health.W003",
+    )
 
 
 def _named_twice(name: str) -> CheckMessage:

@@ -66,7 +66,17 @@ def test_a_function_is_asked_each_time(install):
 
 
 @pytest.mark.parametrize(
-    "source", ["", "from django.core import checks", "checks = None", "checks = {}"]
+    "source",
+    [
+        "",
+        "from django.core import checks",
+        "checks = None",
+        "checks = {}",
+        "checks = ['database']",
+        "def checks(request): pass",
+        "def checks(): raise ValueError('x')",
+        "raise SystemExit('a script that was not to be imported')",
+    ],
 )
 def test_a_module_of_that_name_that_means_something_else_is_left_alone(install, source):
     install(source)
@@ -74,8 +84,36 @@ def test_a_module_of_that_name_that_means_something_else_is_left_alone(install, 
     assert found() == []
 
 
+@pytest.mark.parametrize("error", ["import no_such_module", "raise SystemExit(1)"])
+def test_another_module_of_that_name_that_breaks_is_only_mentioned(install, error):
+    install(f"checks = []; {error}")
+    assert names() == []
+    assert found() == ["scalekit.health.W003"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from offered import Well; checks = [Well()]",
+        "from offered import Well\ndef checks(): return [Well()]",
+        "from offered import *",
+    ],
+)
+def test_a_check_that_is_imported_from_elsewhere_is_found(install, tmp_path, source):
+    label = install("")
+    (tmp_path / label / "offered.py").write_text(dedent(GOOD) + "checks = [Well()]")
+    install(source.replace("offered", f"{label}.offered"))
+    assert names() == ["sample"]
+    assert found() == []
+
+
+def test_a_module_that_names_scalekit_is_asked_even_if_it_holds_no_check(install):
+    install("from scalekit.health import base\ndef checks(): return [1]")
+    assert found() == ["scalekit.health.E001"]
+
+
 def test_a_module_that_breaks_is_a_failing_check_and_an_error(install):
-    label = install("import no_such_module")
+    label = install(f"import no_such_module\n{dedent(GOOD)}checks = [Well()]")
     assert names() == [f"{label}.health"]
     with pytest.raises(ModuleNotFoundError):
         installed_checks()[0].run()
@@ -83,7 +121,7 @@ def test_a_module_that_breaks_is_a_failing_check_and_an_error(install):
 
 
 def test_a_function_that_breaks_hides_no_other_checks(install):
-    label = install("def checks():\n    raise ValueError('x')")
+    label = install(f"{dedent(GOOD)}\ndef checks():\n    raise ValueError('x')")
     install(GOOD + "    checks = [Well()]\n")
     assert names() == [f"{label}.health", "sample"]
 
