@@ -15,6 +15,7 @@ from scalekit.db.events import READ_ROUTED
 from scalekit.db.facts import OVERRIDE, PINS, Dealings, Override, dealings
 from scalekit.db.rotation import rotation
 from scalekit.db.routing import choose, nearest, why_primary
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +77,7 @@ def in_transaction(alias: str) -> bool:
     """
     if asyncio._get_running_loop() is not None:  # noqa: SLF001 - get_running_loop raises instead, at ten times the cost
         return True
-    connection = connections[alias]
-    return connection.in_atomic_block or (
-        connection.connection is not None and not connection.autocommit
-    )
+    return is_open(connections[alias])
 
 
 def is_pinned(alias: str, done: Dealings | None) -> bool:

@@ -19,6 +19,7 @@ from scalekit.core.context import current_unit, unit_of_work
 from scalekit.db.cluster import current_cluster
 from scalekit.db.events import VISITOR_PINNED
 from scalekit.db.facts import PINS, dealings, pin
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ def mark_written(alias: str = "default") -> None:
 
 def _written_on(connection: BaseDatabaseWrapper) -> None:
     """Pin at once in autocommit, otherwise on commit; a rollback, also to a savepoint, drops the pin."""
-    if not connection.in_atomic_block:
+    if not connection.in_atomic_block or not is_open(connection):
         _committed(connection.alias)
         return
     done = dealings()
