@@ -18,15 +18,40 @@ def _positive(value: float) -> bool:
     return value > 0
 
 
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
 class DbSettings(Settings):
     prefix = "SCALEKIT_DB_"
 
     PIN_SECONDS = Setting[float](
-        5.0,
-        "Seconds for which a visitor who wrote reads from the primary; more than replicas ever lag.",
+        60.0,
+        "Seconds for which what a visitor wrote is remembered; well above SCALEKIT_DB_MAX_LAG.",
         kind=SECONDS,
         valid=_positive,
         expected="a positive number",
+    )
+    MAX_LAG = Setting[float](
+        10.0,
+        "Seconds a replica may lag behind its primary before it is out of rotation.",
+        kind=SECONDS,
+        valid=_positive,
+        expected="a positive number",
+    )
+    MAX_WAIT = Setting[float](
+        0.02,
+        "Seconds a read may wait for a replica that is about to show what its visitor wrote; 0 is never.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
+    )
+    PROBE_SECONDS = Setting[float](
+        1.0,
+        "Seconds between two probes of each server by the monitor of a process; 0 is no monitor.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
     )
     RETRY_SECONDS = Setting[float](
         5.0,

@@ -8,7 +8,6 @@ Only primaries with replicas are watched, and only inside requests and jobs.
 from __future__ import annotations
 
 import re
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -96,11 +95,10 @@ def _written_on(connection: BaseDatabaseWrapper) -> None:
     done = dealings()
     if done is None or any(_is_ours(entry[1], done) for entry in connection.run_on_commit):
         return
-    if PINS.get().get(connection.alias, 0) < time.time():
-        # Not for this unit of work, which reads inside its transaction anyway, but for jobs that are
-        # enqueued in the transaction and carry its facts.
-        done.uncommitted.add(connection.alias)
-        pin(connection.alias)
+    # Not for this unit of work, which reads inside its transaction anyway, but for jobs that are enqueued
+    # in the transaction and carry its facts.
+    done.uncommitted.setdefault(connection.alias, PINS.get().get(connection.alias))
+    pin(connection.alias)
     connection.on_commit(partial(_committed_in, current_unit(), connection.alias, done))
 
 
@@ -117,7 +115,7 @@ def _committed(alias: str) -> None:
     done = dealings()
     if done is None:
         return
-    done.uncommitted.discard(alias)
+    done.uncommitted.pop(alias, None)
     if alias not in done.written:
         done.written.add(alias)
         VISITOR_PINNED.emit(alias=alias)

@@ -9,6 +9,7 @@ from django.db import connections, router, transaction
 from django.test import override_settings
 
 from scalekit.db.cluster import forget_cluster
+from scalekit.db.monitor.watching import monitor
 from scalekit.db.rotation import rotation
 
 ROUTER = ["scalekit.db.router.Router"]
@@ -30,6 +31,7 @@ def databases(entries, **settings):
 
 
 def _replace(settings):
+    monitor.stop()
     for alias in connections.settings:
         if hasattr(connections._connections, alias):
             connections[alias].close()

@@ -165,15 +165,52 @@ def test_a_job_enqueued_in_the_transaction_reads_from_the_primary(replicas):
         assert read() == "default"
 
 
+def test_a_job_that_waited_longer_than_a_pin_lives_still_reads_from_the_primary(replicas):
+    from scalekit.core.context import arrived_with
+
+    with arrived_with({"db_pins": {"default": [1]}}):
+        assert read() == "default"
+
+
+def test_a_rollback_brings_back_the_demand_of_before(replicas):
+    import time
+
+    from scalekit.db.facts import PINS
+    from scalekit.db.pins import Pin
+
+    with unit_of_work():
+        PINS.set({"default": Pin(time.time() + 9)})
+        with rolled_back():
+            customer().objects.create(name="Ann")
+        assert read() == "default"
+
+
+def test_a_using_replica_block_binds_nobody_outside_it(replicas):
+    import time
+
+    from scalekit.db.facts import PINS
+    from scalekit.db.pins import Pin
+
+    with unit_of_work():
+        PINS.set({"default": Pin(time.time() + 9)})
+        with using_replica():
+            assert read() in REPLICAS
+        assert read() == "default"
+        with using_replica():
+            assert read() in REPLICAS
+
+
 @pytest.mark.parametrize(
     "pins",
     [
         "x",
         [],
         {"default": 1e12},
-        {"default": "soon"},
-        {"default": True},
-        {"default": float("nan")},
+        {"default": [1e12]},
+        {"default": ["soon"]},
+        {"default": [True]},
+        {"default": [float("nan")]},
+        {"default": [1, 2, 3, 1 << 62]},
         {1: 1},
     ],
 )
