@@ -64,6 +64,8 @@ def _fresh(primary: Primary, done: Dealings | None) -> tuple[str, str]:
     kept = {} if done is None else done.replicas
     before = kept.get(primary.alias)
     if before is not None:
+        if not rotation.troubled:  # nobody has left: most reads end here
+            return before, "kept"
         chosen, reason = choose(primary, usable_replicas(primary), before, _balanced)
         if reason == "kept":
             return chosen, reason
