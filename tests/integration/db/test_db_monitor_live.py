@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -181,3 +184,71 @@ def test_the_monitor_holds_no_connection_of_django_s(watched):
     connections.close_all()
     time.sleep(1.2)
     assert all(connection.connection is None for connection in connections.all())
+
+
+def test_it_starts_with_the_first_routed_read_survives_a_fork_and_ends_in_silence(
+    postgres_primary, postgres_replicas
+):
+    databases = {
+        "default": postgres_primary.django_settings(),
+        "replica_1": postgres_replicas[0].django_settings(SCALEKIT={"REPLICA_OF": "default"}),
+    }
+    command = [
+        sys.executable,
+        "-X",
+        "dev",
+        "-W",
+        "error",
+        "-m",
+        "tests.integration.db.watched_process",
+    ]
+    # A fork beside a thread is what gunicorn does to a site that queried before --preload.
+    command[5:5] = ["-W", "ignore:This process:DeprecationWarning"]
+    done = subprocess.run(
+        [*command, json.dumps(databases)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "outside requests 0",
+        "after a request's read 1",
+        "sees True",
+        "child at first 0 {}",
+        "child after a read 1 True",
+        "parent goes on True",
+        "connections 1",
+        "a command that asks for a replica 1",
+    ]
+
+
+def test_the_grant_that_the_monitor_wants_is_a_check(postgres_primary, postgres_replicas):
+    from scalekit.db.checks import check_servers
+
+    postgres_primary.execute("CREATE ROLE unseeing LOGIN PASSWORD 'x'")
+    postgres_replicas[0].catch_up()
+
+    def found():
+        return [message.id for message in check_servers(databases=["default", "replica_1"])]
+
+    with cluster(postgres_primary, postgres_replicas[:1]):
+        assert found() == []
+        connections["replica_1"].close()
+        connections["replica_1"].settings_dict.update(USER="unseeing", PASSWORD="x")
+        assert found() == ["scalekit.db.W004"]
+        postgres_primary.execute("GRANT pg_monitor TO unseeing")
+        postgres_replicas[0].catch_up()
+        assert found() == []
+        connections.close_all()
+    postgres_primary.execute("DROP ROLE unseeing")
+
+
+def test_pools_that_may_open_more_than_the_server_allows_are_found(
+    postgres_primary, postgres_replicas, monkeypatch
+):
+    from scalekit.db.checks import check_servers
+
+    monkeypatch.setenv("WEB_CONCURRENCY", "8")
+    pool = {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 1, "max_size": 20}}}
+    with cluster(postgres_primary, postgres_replicas[:1], **pool):
+        found = check_servers(databases=["default", "replica_1"])
+        assert [message.id for message in found] == ["scalekit.db.W005"]
+        assert "168 connections" in found[0].msg
