@@ -41,6 +41,22 @@ def test_which_replica_is_not_to_be_read_from(replica, primary, lag, fault):
     assert fault_of(replica, primary, lag, 10) == fault
 
 
+@pytest.mark.parametrize(
+    ("was", "replica", "lag", "fault"),
+    [
+        ("lag", seen(), 99, "lag"),
+        ("lag", seen(), 0, ""),
+        ("paused", seen(paused=True), 9, "paused"),
+        ("paused", seen(), 9, ""),
+        ("cut off", seen(streaming=False), 0, ""),
+        ("another timeline", seen(), 0, "another timeline"),
+        ("hung", seen(), 99, ""),
+    ],
+)
+def test_without_a_primary_who_was_far_behind_stays_out(was, replica, lag, fault):
+    assert fault_of(replica, None, lag, 10, was) == fault
+
+
 def test_one_that_was_out_for_its_lag_comes_back_at_half_of_it():
     assert fault_of(seen(), PRIMARY, 6, 10, was="lag") == "lag"
     assert fault_of(seen(), PRIMARY, 5, 10, was="lag") == ""
@@ -55,25 +71,26 @@ def history(*samples):
 
 def test_lag_is_the_age_of_the_oldest_sample_not_replayed():
     busy = history((0, 100), (1, 200), (2, 300), (3, 400))
-    assert busy.lag(400, now=3) == 0
-    assert busy.lag(300, now=3) == 0  # the newest sample cannot have arrived yet
-    assert busy.lag(299, now=3) == 1
-    assert busy.lag(100, now=3) == 2
-    assert busy.lag(0, now=3) == 3
+    assert busy.lag(400) == 0
+    assert busy.lag(300) == 0  # the newest sample cannot have arrived yet
+    assert busy.lag(299) == 1
+    assert busy.lag(100) == 2
+    assert busy.lag(0) == 3
 
 
 def test_an_idle_primary_makes_nobody_lag():
     idle = history(*((at, 100) for at in range(300)))
-    assert idle.lag(100, now=299) == 0
-    assert idle.lag(99, now=299) == 299
+    assert idle.lag(100) == 0
+    assert idle.lag(99) == 299
+    assert history().lag(0) == 0
 
 
 def test_another_timeline_begins_a_new_history():
     switched = history((0, 100), (1, 900))
     switched.add(2, Position(7, 3, 500))
     switched.add(3, Position(7, 3, 510))
-    assert switched.lag(500, now=3) == 0
-    assert switched.lag(100, now=3) == 1
+    assert switched.lag(500) == 0
+    assert switched.lag(100) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,10 @@ SLOW_SECONDS, SLOW_FACTOR = 0.25, 5  # an outlier is slow in itself and beside t
 SLOW_PROBES = 2  # so many in a row
 READMITTED_AT = 0.5  # of the limit: one that has just caught up does not flap around it
 
+LAG, PAUSED, CUT_OFF = "lag", "paused", "cut off"
+OTHER_CLUSTER, OTHER_TIMELINE = "another cluster", "another timeline"
+UNCHANGED = frozenset({OTHER_CLUSTER, OTHER_TIMELINE})  # by the primary's absence
+
 
 class History:
     """Where a primary's log ended, and when: how a lag in seconds is told without comparing clocks."""
@@ -25,26 +29,30 @@ class History:
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=SAMPLES)
         self._lsns: deque[int] = deque(maxlen=SAMPLES)
-        self._log: tuple[int, int] | None = None
+        self.log: tuple[int, int] | None = None  # system, timeline
 
     def add(self, at: float, position: Position) -> None:
         """Remember a sample. Another timeline, or a log that went back, begins anew."""
         lsn = position.lsn
-        if self._log != position[:2] or (self._lsns and lsn < self._lsns[-1]):
+        if self.log != position[:2] or (self._lsns and lsn < self._lsns[-1]):
             self._times.clear()
             self._lsns.clear()
-        self._log = position[:2]
+        self.log = position[:2]
         self._times.append(at)
         self._lsns.append(lsn)
 
-    def lag(self, replayed: int, now: float) -> float:
-        """Return the age of the oldest sample not replayed; 0 if only the newest one is missing.
+    def outdates(self, position: Position) -> bool:
+        """Return whether another server was promoted after the one that is at `position`."""
+        return self.log is not None and position.system == self.log[0] and position[:2] < self.log
 
-        The newest was taken while the replica was being asked, which it cannot have known yet.
+    def lag(self, replayed: int) -> float:
+        """Return how long before the newest sample the oldest one not replayed was taken, in seconds.
+
+        0 if only the newest is missing: it was taken while the replica was being asked.
         """
         lsns = list(self._lsns)
         first = bisect_right(lsns, replayed)
-        return now - self._times[first] if first < len(lsns) - 1 else 0.0
+        return self._times[-1] - self._times[first] if first < len(lsns) - 1 else 0.0
 
 
 def fault_of(
@@ -52,22 +60,24 @@ def fault_of(
 ) -> str:
     """Return why a replica that answers is not to be read from; empty if it is.
 
-    While its primary does not answer, nobody can say how far a replica is behind, and its receiver has
-    nobody to receive from: then all who are standbys may be read. `was` is the fault of a moment ago.
+    `was` is the fault of a moment ago. While its primary does not answer, a replica gets no new fault: its
+    receiver has nobody to receive from, and whoever was well is as good as it gets.
     """
     if not replica.standby:
         return "promoted"
+    is_late = lag > max_lag * (READMITTED_AT if was == LAG else 1)
     if primary is None:
-        return ""
+        faults = {LAG: is_late, PAUSED: lag > 0 and replica.paused, CUT_OFF: False}
+        return was if faults.get(was, was in UNCHANGED) else ""
     one, other = replica.position, primary.position
-    faults = (
-        ("another cluster", one.system != other.system),
-        ("another timeline", replica.exact and one.timeline != other.timeline),
-        ("cut off", not replica.streaming),
-        ("paused", lag > 0 and replica.paused),
-        ("lag", lag > max_lag * (READMITTED_AT if was == "lag" else 1)),
-    )
-    return next((fault for fault, is_so in faults if is_so), "")
+    faults = {
+        OTHER_CLUSTER: one.system != other.system,
+        OTHER_TIMELINE: replica.exact and one.timeline != other.timeline,
+        LAG: is_late,
+        PAUSED: lag > 0 and replica.paused,
+        CUT_OFF: not replica.streaming,
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), "")
 
 
 def slowest(took: dict[str, float]) -> set[str]:

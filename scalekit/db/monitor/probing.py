@@ -14,6 +14,8 @@ import psycopg
 from scalekit.db.monitor.reading import PROBE, observation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scalekit.db.monitor.sights import Observation
 
 PATIENCE = 3.0  # seconds after which a connection that says nothing is given up for a new one
@@ -37,9 +39,9 @@ class Slot:
     A probe that gets no answer stays under way: its server counts as hung until it answers.
     """
 
-    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+    def __init__(self, alias: str, params: Callable[[], dict[str, Any]]) -> None:
         self.alias = alias
-        self._params = {**KEEPALIVE, **params, "autocommit": True}
+        self._params = params  # asked again for each connection: a primary may have moved
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._since = 0.0
         self.probe: asyncio.Task[Observation] | None = None
@@ -83,7 +85,8 @@ class Slot:
         connection = self._connection
         if connection is None or connection.closed:
             async with asyncio.timeout(PATIENCE):
-                connection = await psycopg.AsyncConnection.connect(**self._params)
+                params = {**KEEPALIVE, **self._params(), "autocommit": True}
+                connection = await psycopg.AsyncConnection.connect(**params)
             self._connection = connection
         started = monotonic()
         try:

@@ -7,13 +7,14 @@ import atexit
 import logging
 import os
 import threading
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
 from scalekit.db.conf import settings
-from scalekit.db.events import MONITOR_BLIND, REPLICA_LAG
+from scalekit.db.events import MONITOR_BLIND, PRIMARY_SILENT, REPLICA_LAG
 from scalekit.db.monitor.judging import SLOW_PROBES, History, fault_of, proven, slowest
 from scalekit.db.monitor.sights import UNSEEN, Observation, Sight
 from scalekit.db.rotation import rotation
@@ -203,7 +204,7 @@ class _Round:
     async def _judge(self, primary: Primary, found: dict[str, Observation | str]) -> None:
         leader = self._leader(primary, found)
         if leader is None and isinstance(found[primary.alias], Observation):
-            # A standby where the primary should be: ask again where that is.
+            # A standby, or a primary that was replaced: ask again who it is now.
             await self._slots[primary.alias].forget()
         for replica in primary.replicas:
             seen = found[replica.alias]
@@ -220,25 +221,24 @@ class _Round:
         seen = found[primary.alias]
         if not isinstance(seen, Observation):
             self._sights[primary.alias] = Sight(reason=seen)
+            if seen:
+                PRIMARY_SILENT.emit(alias=primary.alias)
             return None
-        if seen.standby:
+        history = self._histories[primary.alias]
+        if seen.standby or history.outdates(seen.position):
             self._sights[primary.alias] = Sight(reason="no primary", observed=seen)
             return None
-        self._histories[primary.alias].add(seen.at, seen.position)
+        history.add(seen.at, seen.position)
         self._sights[primary.alias] = Sight(proven=seen.position, observed=seen)
         return seen
 
     def _sight(
         self, alias: str, seen: Observation, primary: Primary, leader: Observation | None
     ) -> Sight:
-        before = self._sights.get(alias, UNSEEN)
-        lag = before.lag
-        if leader is not None:
-            same_log = leader.position[:2] == seen.position[:2] or not seen.exact
-            lag = (
-                self._histories[primary.alias].lag(seen.position.lsn, seen.at) if same_log else 0.0
-            )
-            REPLICA_LAG.emit(alias=alias, lag=lag)
+        before, history = self._sights.get(alias, UNSEEN), self._histories[primary.alias]
+        is_same_log = not seen.exact or history.log == seen.position[:2]
+        lag = history.lag(seen.position.lsn) if is_same_log else 0.0
+        REPLICA_LAG.emit(alias=alias, lag=lag)
         reason = fault_of(seen, leader, lag, settings.MAX_LAG, before.reason)
         if not reason and self._slow[alias] >= SLOW_PROBES:
             reason = "slow"
@@ -250,9 +250,10 @@ def _slots(primaries: list[Primary]) -> dict[str, Slot]:
 
     slots = {}
     for primary in primaries:
-        slots[primary.alias] = Slot(primary.alias, _params(primary.alias, primary=True))
+        slots[primary.alias] = Slot(primary.alias, partial(_params, primary.alias, primary=True))
         for replica in primary.replicas:
-            slots[replica.alias] = Slot(replica.alias, _params(replica.alias, primary=False))
+            params = partial(_params, replica.alias, primary=False)
+            slots[replica.alias] = Slot(replica.alias, params)
     return slots
 
 

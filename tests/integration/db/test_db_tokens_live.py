@@ -309,3 +309,50 @@ def test_a_token_of_the_old_timeline_is_never_believed(promoted):
     with unit_of_work():
         PINS.set({"default": Pin(lost.expiry, *sight.proven)})
         assert customers().all().db == "replica_1"
+
+
+def test_under_asgi_the_position_is_taken_on_the_connection_that_committed(watched):
+    from asgiref.sync import async_to_sync
+    from django.test import AsyncClient
+
+    client = AsyncClient()
+    response = async_to_sync(client.get)("/write/Ann")
+    assert unseal(response.headers[HEADER])["default"].system
+    for server in watched:
+        server.catch_up()
+    reading = async_to_sync(client.get)("/names")
+    assert reading.json()["names"] == ["Ann"]
+    assert HEADER not in reading.headers
+
+
+def test_a_primary_that_is_down_leaves_its_writers_what_replicas_have(scalekit_servers, routed):
+    primary = scalekit_servers.postgres("primary")
+    one = scalekit_servers.postgres_replica(primary, "replica_1")
+    with cluster(primary, [one]):
+        watch()
+        one.pause_replay()
+        token = token_of_a_write()
+        one.resume_replay()
+        far = {a: p._replace(lsn=p.lsn + (1 << 30)) for a, p in unseal(token).items()}
+        primary.kill()
+        until(lambda: monitor.sight_of("default").reason == "unreachable")
+        with unit_of_work():
+            PINS.set(far)
+            assert customers().all().db == one.name
+        assert routed["primary down"] == 1
+        connections.close_all()
+
+
+def test_who_may_take_over_a_read_must_show_the_same(watched):
+    from scalekit.db.servers import may_answer
+
+    paused, other = watched
+    with paused.replay_paused():
+        pin = unseal(token_of_a_write())["default"]
+        other.catch_up()
+        until(lambda: monitor.sight_of(other.name).has(pin.position))
+        with unit_of_work():
+            assert may_answer(other.name)
+            PINS.set({"default": pin})
+            assert may_answer(other.name)
+            assert not may_answer(paused.name)
