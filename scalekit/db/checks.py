@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 READ_YOUR_WRITES = "scalekit.db.middleware.ReadYourWrites"
 DETECTED_WITHIN = 2.0  # seconds in which the monitor puts a replica out
+POOL_SIZE = 4  # psycopg_pool's own
 LIMIT_SHARE = 0.9  # of max_connections; some are kept for superusers
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 
@@ -209,7 +210,8 @@ def _connection_limit(cluster: Cluster, alias: str) -> Iterator[CheckMessage]:
     pool = connections[alias].settings_dict["OPTIONS"].get("pool")
     if not pool:
         return
-    size = pool.get("max_size", pool.get("min_size", 4)) if isinstance(pool, dict) else 4
+    sizes = pool if isinstance(pool, dict) else {}
+    size = sizes.get("max_size") or sizes.get("min_size") or POOL_SIZE
     processes = int(os.environ.get("WEB_CONCURRENCY") or 1)
     needed = processes * (size + bool(cluster.has_replicas))
     limit = int(_value(alias, "current_setting('max_connections')"))
