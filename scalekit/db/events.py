@@ -77,7 +77,6 @@ PRIMARY_SILENT = Event(
     "db_primary_silent",
     "A primary did not answer the monitor; it is looked for among its hosts.",
     labels=("alias",),
-    level=logging.WARNING,
 )
 PRIMARY_DOWN = Event(
     "db_primary_down",

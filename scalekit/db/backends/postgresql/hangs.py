@@ -43,6 +43,8 @@ def free_if_hung(alias: str) -> None:
 
 def find_primary(alias: str) -> None:
     """Look for the primary, which was silent for a moment: here, promoted elsewhere, or down."""
+    if outages.is_down(alias):
+        return  # it is looked for already
     connection: Any = connections.create_connection(alias)
     following.doubt(alias)
     try:
