@@ -356,3 +356,19 @@ def test_who_may_take_over_a_read_must_show_the_same(watched):
             PINS.set({"default": pin})
             assert may_answer(other.name)
             assert not may_answer(paused.name)
+
+
+def test_a_read_that_moves_on_never_moves_to_who_does_not_show_the_write(scalekit_servers):
+    primary = scalekit_servers.postgres("primary")
+    one, late = (scalekit_servers.postgres_replica(primary, f"replica_{i}") for i in (1, 2))
+    with cluster(primary, [one, late]):
+        watch()
+        late.delay_replay(8)  # and so in rotation, for its lag is allowed
+        pin = unseal(token_of_a_write())["default"]
+        until(lambda: monitor.sight_of(one.name).has(pin.position))
+        with unit_of_work():
+            PINS.set({"default": pin})
+            assert customers().all().db == one.name
+            one.kill()
+            assert customers().get().name == "Ann"
+        connections.close_all()

@@ -17,6 +17,7 @@ from scalekit.db.backends.postgresql.guard import GuardedNamed, guarded
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import discoveries
 from scalekit.db.rotation import rotation
+from scalekit.db.servers import may_answer
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -62,7 +63,7 @@ class DatabaseWrapper(Connecting):
         """Return the connections to ask instead: other replicas in rotation, then the primary."""
         primary = current_cluster().primaries[self.replica_of or self.alias]
         others = [r.alias for r in primary.replicas if r.alias != self.alias]
-        usable = [alias for alias in others if rotation.usable(alias)]
+        usable = [alias for alias in others if may_answer(alias)]
         return [connections[alias] for alias in (*usable, primary.alias)]
 
     def _is_fit(self) -> bool:
