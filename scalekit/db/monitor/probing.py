@@ -60,6 +60,8 @@ class Slot:
     async def close(self) -> None:
         if self.probe is not None and not self.probe.done():
             self._break_off()
+            if self._connection is None:
+                self.probe.cancel()
             await asyncio.wait([self.probe], timeout=1)
         await self.forget()
 
@@ -84,9 +86,13 @@ class Slot:
     async def _ask_once(self) -> Observation:
         connection = self._connection
         if connection is None or connection.closed:
-            async with asyncio.timeout(PATIENCE):
-                params = {**KEEPALIVE, **self._params(), "autocommit": True}
-                connection = await psycopg.AsyncConnection.connect(**params)
+            # In a thread: it may have to ask somebody where the primary is.
+            params = await asyncio.to_thread(self._params)
+            hosts = 1 + str(params.get("host", "")).count(",")
+            async with asyncio.timeout(PATIENCE * hosts):
+                connection = await psycopg.AsyncConnection.connect(
+                    **{**KEEPALIVE, **params, "autocommit": True}
+                )
             self._connection = connection
         started = monotonic()
         try:
@@ -106,9 +112,7 @@ class Slot:
     def _break_off(self) -> None:
         """End a probe that gets no answer, by its socket: cancelling a query would ask the server first."""
         if self._connection is None or self._connection.closed:
-            if self.probe is not None:
-                self.probe.cancel()
-            return
+            return  # connecting has a limit of its own
         with suppress(OSError, psycopg.Error):
             copy = socket.socket(fileno=os.dup(self._connection.pgconn.socket))
             with copy:

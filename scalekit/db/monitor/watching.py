@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from scalekit.db.conf import settings
+from scalekit.db.conf import discoveries, settings
 from scalekit.db.events import MONITOR_BLIND, PRIMARY_SILENT, REPLICA_LAG
 from scalekit.db.monitor.judging import SLOW_PROBES, History, fault_of, proven, slowest
 from scalekit.db.monitor.sights import UNSEEN, Observation, Sight
@@ -262,6 +262,8 @@ def _params(alias: str, *, primary: bool) -> dict[str, Any]:
     params: dict[str, Any] = connections.create_connection(alias).get_connection_params()
     for name in ("cursor_factory", "context"):
         params.pop(name, None)
+    if primary and alias in discoveries and (found := discoveries[alias].primary()) is not None:
+        params["host"], params["port"] = found
     if primary and "," in str(params.get("host", "")):
         params.setdefault("target_session_attrs", "read-write")
     return params
