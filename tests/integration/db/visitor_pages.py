@@ -128,9 +128,9 @@ async def mixed_async(request, number):
     await sync_to_async(_count)()
     if request.GET.get("block"):
         with using_primary():
-            await asyncio.gather(Group.objects.acount(), sync_to_async(_count)())
+            await asyncio.gather(Group.objects.aexists(), sync_to_async(_count)())
     elsewhere = sync_to_async(_count_elsewhere, thread_sensitive=False)
-    await asyncio.gather(Group.objects.acount(), elsewhere())
+    await asyncio.gather(Group.objects.aexists(), elsewhere())
     return HttpResponse(number)
 
 
