@@ -22,7 +22,7 @@ from django.utils.module_loading import import_string
 
 from scalekit.core.exceptions import SettingInvalid
 from scalekit.db.cluster import read_settings
-from scalekit.db.conf import balancers, pinnings, schemes, settings
+from scalekit.db.conf import balancers, discoveries, pinnings, schemes, settings
 from scalekit.db.router import Router
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _faulty_replicas(cluster: Cluster) -> Iterator[CheckMessage]:
 
 
 def _faulty_plugs(_: Cluster) -> Iterator[CheckMessage]:
-    for plugs in (balancers, pinnings, schemes):
+    for plugs in (balancers, pinnings, discoveries, schemes):
         try:
             for alias in plugs:
                 plugs[alias]
