@@ -25,7 +25,7 @@ PRIMARY = seen(standby=False)
         (seen(), PRIMARY, 9, ""),
         (seen(), PRIMARY, 11, "lag"),
         (seen(paused=True), PRIMARY, 0, ""),
-        (seen(paused=True), PRIMARY, 1, "paused"),
+        (seen(paused=True, lsn=LSN - 1), PRIMARY, 0, "paused"),
         (seen(streaming=False), PRIMARY, 0, "cut off"),
         (seen(timeline=1), PRIMARY, 0, "another timeline"),
         (seen(timeline=1, exact=False), PRIMARY, 0, ""),

@@ -67,14 +67,14 @@ def fault_of(
         return "promoted"
     is_late = lag > max_lag * (READMITTED_AT if was == LAG else 1)
     if primary is None:
-        faults = {LAG: is_late, PAUSED: lag > 0 and replica.paused, CUT_OFF: False}
+        faults = {LAG: is_late, PAUSED: replica.paused, CUT_OFF: False}
         return was if faults.get(was, was in UNCHANGED) else ""
     one, other = replica.position, primary.position
     faults = {
         OTHER_CLUSTER: one.system != other.system,
         OTHER_TIMELINE: replica.exact and one.timeline != other.timeline,
         LAG: is_late,
-        PAUSED: lag > 0 and replica.paused,
+        PAUSED: replica.paused and one.lsn < other.lsn,
         CUT_OFF: not replica.streaming,
     }
     return next((fault for fault, is_so in faults.items() if is_so), "")

@@ -53,6 +53,7 @@ class Slot:
             if monotonic() - self._since > PATIENCE:
                 self._break_off()
             return self.probe
+        self._hear()
         self._since = monotonic()
         self.probe = asyncio.get_running_loop().create_task(self._ask())
         return self.probe
@@ -63,7 +64,13 @@ class Slot:
             if self._connection is None:
                 self.probe.cancel()
             await asyncio.wait([self.probe], timeout=1)
+        self._hear()
         await self.forget()
+
+    def _hear(self) -> None:
+        """Take note of how the last probe ended, for asyncio complains of errors that nobody asked for."""
+        if self.probe is not None and self.probe.done() and not self.probe.cancelled():
+            self.probe.exception()
 
     async def forget(self) -> None:
         """Close the connection, so that the next probe finds out anew where the server is."""

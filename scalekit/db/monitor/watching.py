@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scalekit.db")
 
 PROBE_LIMIT = 0.75  # of the time between two probes: a hung server is out within two of them
+SHORTEST_INTERVAL = 0.1  # seconds
 UNREACHABLE, HUNG = "unreachable", "hung"
 
 
@@ -159,7 +160,7 @@ class _Round:
             while not self._stopping.is_set():
                 began = monotonic()
                 await self._look_at_all(began)
-                rest = settings.PROBE_SECONDS - (monotonic() - began)
+                rest = _interval() - (monotonic() - began)
                 await asyncio.wait([stop], timeout=max(rest, 0.05))
         finally:
             self._wake = None
@@ -168,7 +169,7 @@ class _Round:
 
     async def _look_at_all(self, began: float) -> None:
         probes = [slot.begin() for slot in self._slots.values()]
-        limit = PROBE_LIMIT * settings.PROBE_SECONDS
+        limit = PROBE_LIMIT * _interval()
         await asyncio.wait(probes, timeout=limit)
         if monotonic() - began > 2 * limit + 0.1:
             return  # this process stood still, not its servers
@@ -243,6 +244,10 @@ class _Round:
         if not reason and self._slow[alias] >= SLOW_PROBES:
             reason = "slow"
         return Sight(reason, lag, proven(seen, before.observed, leader), seen)
+
+
+def _interval() -> float:
+    return max(settings.PROBE_SECONDS, SHORTEST_INTERVAL)
 
 
 def _slots(primaries: list[Primary]) -> dict[str, Slot]:
