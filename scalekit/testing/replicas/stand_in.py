@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from scalekit.db.backends.postgresql.guard import refuse_on_replica
 from scalekit.db.exceptions import WriteOnReplica
 from scalekit.db.writes import is_write
 
@@ -17,6 +19,13 @@ _SHARED = (
     *("run_commit_hooks_on_set_autocommit_on", "close_at", "closed_in_transaction"),
     *("errors_occurred", "health_check_enabled", "health_check_done", "_named_cursor_idx"),
     *("_thread_sharing_lock", "_thread_sharing_count", "_thread_ident"),
+)
+
+
+# Queries that a standby of PostgreSQL takes for writes: row locks, and drawing from a sequence.
+_WRITING_READ = re.compile(
+    r"\bFOR\s+(?:NO\s+KEY\s+)?UPDATE\b|\bFOR\s+(?:KEY\s+)?SHARE\b|\b(?:next|set)val\s*\(",
+    re.IGNORECASE,
 )
 
 
@@ -104,7 +113,8 @@ def refuse_writes(
     execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
     """Refuse what a real replica would: Django's `execute_wrapper`."""
-    if is_write(sql):
+    refuse_on_replica(sql, params)
+    if is_write(sql) or _WRITING_READ.search(str(sql)):
         alias = context["connection"].alias
         raise WriteOnReplica(f"The replica {alias} is read-only; it was given: {sql}")
     return execute(sql, params, many, context)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import unittest
+
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from django.test import TestCase, TransactionTestCase
 
 from scalekit.db import using_replica
@@ -72,6 +74,14 @@ class Visible:
         with pytest.raises(WriteOnReplica), transaction.atomic(using="replica_1"):
             Group.objects.using("replica_1").create(name="x")
         assert Group.objects.get().name == "written by the test"
+
+    @unittest.skipUnless(connection.vendor == "postgresql", "other version: SQLite has no locks")
+    def test_locks_through_a_replica_fail(self):
+        with pytest.raises(WriteOnReplica), transaction.atomic(using="replica_1"):
+            Group.objects.using("replica_1").select_for_update().get()
+        for sql in ("SELECT pg_advisory_lock(1)", "SELECT nextval('auth_group_id_seq')"):
+            with pytest.raises(WriteOnReplica), connections["replica_1"].cursor() as cursor:
+                cursor.execute(sql)
 
     def test_queries_are_logged_under_the_alias_that_was_asked(self):
         with self.assertNumQueries(1, using="replica_1"), self.assertNumQueries(0):
