@@ -18,7 +18,7 @@ _SHARED = (
     *("atomic_blocks", "commit_on_exit", "run_on_commit"),
     *("run_commit_hooks_on_set_autocommit_on", "close_at", "closed_in_transaction"),
     *("errors_occurred", "health_check_enabled", "health_check_done", "_named_cursor_idx"),
-    *("_thread_sharing_lock", "_thread_sharing_count", "_thread_ident"),
+    *("_thread_sharing_lock", "_thread_sharing_count", "_thread_ident", "features"),
 )
 
 
