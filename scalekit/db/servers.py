@@ -63,21 +63,21 @@ def _fresh(primary: Primary, done: Dealings | None) -> tuple[str, str]:
     """Choose a server for a unit of work that must see what its visitor has written."""
     kept = {} if done is None else done.replicas
     before = kept.get(primary.alias)
-    if before is not None:
-        if not rotation.troubled:  # nobody has left: most reads end here
-            return before, "kept"
-        chosen, reason = choose(primary, usable_replicas(primary), before, _balanced)
-        if reason == "kept":
-            return chosen, reason
+    if before is not None and (not rotation.troubled or _is_there(before, primary)):
+        return before, "kept"  # most reads end here
     usable = _in_rotation(primary)
     pin = living_pin(primary.alias, done)
     caught_up = None if pin is None else _caught_up(primary, usable, pin.position)
-    chosen, reason = choose(primary, usable, before, _balanced, caught_up)
+    chosen, reason = choose(primary, usable, None, _balanced, caught_up)
     if reason == "pinned" and pin is not None:
         chosen, reason = _waited(primary, usable, pin.position)
     if reason != "no replica in rotation":
         kept[primary.alias] = chosen
     return chosen, reason
+
+
+def _is_there(server: str, primary: Primary) -> bool:
+    return server == primary.alias or rotation.usable(server)
 
 
 def _in_rotation(primary: Primary) -> Sequence[Replica]:

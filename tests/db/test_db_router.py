@@ -366,6 +366,22 @@ def test_replicas_of_this_zone_come_first(tmp_path, zone):
                 assert read() == f"replica_{zone}"
 
 
+def test_a_request_keeps_to_its_replica_when_a_nearer_one_comes_back(tmp_path):
+    file = tmp_path / "default"
+    entries = {"default": sqlite(file)} | {
+        f"replica_{z}": sqlite(file, SCALEKIT=replica_of("default", ZONE=z)) for z in "abc"
+    }
+    with databases(entries, SCALEKIT_DB_ZONE="a"):
+        rotation.judge("replica_a", "lag")
+        rotation.judge("replica_c", "lag")
+        with unit_of_work():
+            assert read() == "replica_b"
+            rotation.judge("replica_a", "")
+            assert read() == "replica_b"
+        with unit_of_work():
+            assert read() == "replica_a"
+
+
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
