@@ -41,14 +41,19 @@ class Monitor:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._reset()
 
     def _reset(self) -> None:
-        self.cluster: Cluster | None = None
-        self.sights: Mapping[str, Sight] = {}
-        self._thread: threading.Thread | None = None
-        self._round: _Round | None = None
+        self._lock = threading.Lock()  # of the thread's beginning and end
+        self._sights_lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        with self._sights_lock:
+            self.cluster: Cluster | None = None
+            self.sights: Mapping[str, Sight] = {}
+            self._thread: threading.Thread | None = None
+            self._round: _Round | None = None
 
     def watch(self, cluster: Cluster) -> None:
         """Begin to watch the servers of a cluster, unless that is so already or nothing can be watched."""
@@ -74,7 +79,7 @@ class Monitor:
 
     def _stop(self) -> None:
         thread, watcher = self._thread, self._round
-        self._reset()
+        self._forget()
         if watcher is not None and thread is not None:
             watcher.stop()
             if thread is not threading.current_thread():
@@ -83,7 +88,6 @@ class Monitor:
 
     def forget_after_fork(self) -> None:
         """Be new in a child process, where the thread does not exist and its sockets are the parent's."""
-        self._lock = threading.Lock()
         self._reset()
 
     def sight_of(self, alias: str) -> Sight:
@@ -91,25 +95,20 @@ class Monitor:
 
     def learn(self, alias: str, position: Position) -> None:
         """Take note of what a request has found out about a replica: all others may rely on it."""
-        with self._lock:
+        with self._sights_lock:
             self.sights = {**self.sights, alias: self.sight_of(alias).proving(position)}
 
     def publish(self, watcher: _Round, sights: Mapping[str, Sight]) -> None:
-        with self._lock:
+        with self._sights_lock:
             if watcher is self._round:
-                self.sights = {
-                    alias: sight if sight.proven is None else _kept(sight, self.sight_of(alias))
-                    for alias, sight in sights.items()
-                }
+                self.sights = {a: _kept(new, self.sight_of(a)) for a, new in sights.items()}
 
 
 def _kept(new: Sight, old: Sight) -> Sight:
     """Keep what a request has learned while the probe was under way."""
-    return (
-        new
-        if old.proven is None or new.proven is None
-        else (new.proving(old.proven) if old.proven.reaches(new.proven) else new)
-    )
+    if old.proven is None or new.proven is None or not old.proven.reaches(new.proven):
+        return new
+    return new.proving(old.proven)
 
 
 def _watchable(cluster: Cluster) -> list[Primary]:
@@ -215,7 +214,8 @@ class _Round:
                 else Sight(reason=seen)
             )
             self._sights[replica.alias] = sight
-            rotation.judge(replica.alias, sight.reason)
+            if not self._stopping.is_set():
+                rotation.judge(replica.alias, sight.reason)
 
     def _leader(self, primary: Primary, found: dict[str, Observation | str]) -> Observation | None:
         """Return what the primary answered, and remember it; None while there is no primary."""
