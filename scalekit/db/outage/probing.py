@@ -23,8 +23,14 @@ def _probe(alias: str, over: threading.Event) -> None:
     from scalekit.db.outage.state import outages
 
     while not over.wait(INTERVAL):
-        connection: Any = connections.create_connection(alias)
-        if _is_back(connection):
+        try:
+            connection: Any = connections.create_connection(alias)
+            is_back = _is_back(connection)
+        except Exception:  # whatever else is wrong, the outage must be able to end
+            if not over.is_set():
+                logger.exception("Probing the primary %s failed", alias)
+            continue
+        if is_back:
             outages.up(alias)
         else:
             connection.give_up()
@@ -34,8 +40,5 @@ def _is_back(connection: Any) -> bool:
     try:
         connection.reach()
     except Error:
-        return False
-    except Exception:  # whatever else is wrong, the outage must be able to end
-        logger.exception("Probing the primary %s failed", connection.alias)
         return False
     return True

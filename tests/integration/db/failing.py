@@ -29,6 +29,7 @@ def forget_servers():
     timelines.forget()
     following._last.clear()
     following._doubted.clear()
+    following._surveyed.clear()
     for pool in list(DatabaseWrapper._connection_pools.values()):
         pool.close()
     DatabaseWrapper._connection_pools.clear()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error
@@ -12,7 +13,7 @@ from scalekit.db.backends.postgresql.failures import (
     is_recovery_conflict,
     is_server_lost,
 )
-from scalekit.db.backends.postgresql.guard import refuse_on_replica
+from scalekit.db.backends.postgresql.guard import reading_only, refuse_on_replica
 from scalekit.db.events import READ_RETRIED
 from scalekit.db.exceptions import WriteOnReplica
 from scalekit.db.rotation import rotation
@@ -38,12 +39,17 @@ class ReadCursor:
 
     def __init__(self, replica: DatabaseWrapper, *, chunked: bool) -> None:
         self._chunked = chunked
-        self._others = replica.other_servers()
+        self._replica = replica
         self._reconnected: set[str] = set()
         self._at: Any = None
         self._was_open = False
         self._unfetched: tuple[Any, Any] | None = None  # the statement whose rows nobody has seen
         self._cursor: Any = self._open(replica)
+
+    @cached_property
+    def _others(self) -> list[Any]:
+        """The connections to ask instead; looked up only when that is needed."""
+        return self._replica.other_servers()
 
     def __getattr__(self, name: str) -> Any:
         if name in WRITING and not self._on_replica():
@@ -179,18 +185,3 @@ def _replica_of(server: Any) -> str | None:
 
 def _in_transaction(server: Any) -> bool:
     return server.in_atomic_block or (server.connection is not None and not server.autocommit)
-
-
-@contextmanager
-def reading_only(primary: Any) -> Iterator[None]:
-    """Let a primary that stands in for a replica refuse writes as that would, functions that write included."""
-    if primary.vendor != "postgresql" or primary.autocommit is False:
-        yield
-        return
-    with primary.wrap_database_errors:
-        primary.connection.execute("SET default_transaction_read_only = on")
-    try:
-        yield
-    finally:
-        with suppress(primary.Database.Error):  # a connection that broke is given up anyway
-            primary.connection.execute("RESET default_transaction_read_only")

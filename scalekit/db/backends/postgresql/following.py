@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from scalekit.db.backends.postgresql.sockets import lines
 from scalekit.db.backends.postgresql.timelines import identify, timelines
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 _last: dict[str, Address] = {}  # by alias, the server that was right the last time
 _doubted: dict[str, Address] = {}  # and the one that has stopped to answer since
+_surveyed: set[str] = set()  # aliases all of whose hosts this process has met
 
 
 def connect(alias: str, params: dict[str, Any], open_: Callable[..., Any]) -> Any:
@@ -26,6 +30,8 @@ def connect(alias: str, params: dict[str, Any], open_: Callable[..., Any]) -> An
     not at every connection. Raises `StalePrimary` if an abandoned one is all there is.
     """
     candidates = ordered(alias, addresses(params))
+    if len(candidates) > 1 and alias not in _surveyed:
+        _survey(alias, params, candidates, open_)
     while True:
         connection = open_(**_towards(params, candidates))
         try:
@@ -38,6 +44,23 @@ def connect(alias: str, params: dict[str, Any], open_: Callable[..., Any]) -> An
             candidates = others
         else:
             return connection
+
+
+def _survey(
+    alias: str, params: dict[str, Any], candidates: Sequence[Address], open_: Callable[..., Any]
+) -> None:
+    """Ask every host for its timeline, once a process: of two that take writes, one was left behind.
+
+    A process that has just started cannot know that from what it has seen before.
+    """
+    for candidate in candidates:
+        with suppress(DatabaseWrapper.Database.Error):  # a standby, as a rule, or one that is down
+            connection = open_(**_towards(params, [candidate]))
+            connection.autocommit = True
+            identity = identify(connection)
+            timelines.saw(identity.system, identity.timeline)
+            connection.close()
+            _surveyed.add(alias)
 
 
 def _check(alias: str, connection: Any) -> None:

@@ -8,6 +8,7 @@ standby and exclude nobody; and a statement may switch read-only mode off, stack
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from scalekit.db.exceptions import WriteOnReplica
@@ -91,3 +92,18 @@ class GuardedNamed:
     def execute(self, query: Any, params: Any = None, *args: Any, **kwargs: Any) -> Any:
         refuse_on_replica(query, params)
         return self._cursor.execute(query, params, *args, **kwargs)
+
+
+@contextmanager
+def reading_only(primary: Any) -> Iterator[None]:
+    """Let a primary that stands in for a replica refuse writes as that would, functions that write included."""
+    if primary.vendor != "postgresql" or primary.autocommit is False:
+        yield
+        return
+    with primary.wrap_database_errors:
+        primary.connection.execute("SET default_transaction_read_only = on")
+    try:
+        yield
+    finally:
+        with suppress(primary.Database.Error):  # a connection that broke is given up anyway
+            primary.connection.execute("RESET default_transaction_read_only")

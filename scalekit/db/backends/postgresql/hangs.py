@@ -8,6 +8,7 @@ A primary that is silent is looked for among its hosts; only when it is found no
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -71,5 +72,7 @@ def _look(what: Callable[[str], None], alias: str) -> None:
         threading.Thread(target=look, name=f"scalekit-look-{alias}", daemon=True).start()
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_looking.clear)
 REPLICA_DOWN.subscribe(lambda _, payload: _look(free_if_hung, payload["alias"]))
 PRIMARY_SILENT.subscribe(lambda _, payload: _look(find_primary, payload["alias"]))
