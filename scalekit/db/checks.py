@@ -5,26 +5,36 @@ E001-E005 are faults of DATABASES, found while it is read (`topology`).
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
+from django.core.checks import (
+    CheckMessage,
+    Error,
+    Tags,
+    Warning,  # noqa: A004 - Django's name
+    register,
+)
 from django.db import connections
 from django.utils.module_loading import import_string
 
 from scalekit.core.exceptions import SettingInvalid
 from scalekit.db.cluster import read_settings
-from scalekit.db.conf import balancers, pinnings, schemes, settings
+from scalekit.db.conf import balancers, discoveries, pinnings, schemes, settings
 from scalekit.db.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from scalekit.db.topology import Cluster
 
 READ_YOUR_WRITES = "scalekit.db.middleware.ReadYourWrites"
+DETECTED_WITHIN = 2.0  # seconds in which the monitor puts a replica out
+POOL_SIZE = 4  # psycopg_pool's own
+LIMIT_SHARE = 0.9  # of max_connections; some are kept for superusers
 
 
 @register()
@@ -43,6 +53,7 @@ def check_databases(**_: Any) -> list[CheckMessage]:
         _middleware,
         _mirrors,
         _transactions,
+        _lifetimes,
         _selector,
     ]
     return [message for part in parts for message in part(cluster)]
@@ -54,7 +65,7 @@ def _faulty_replicas(cluster: Cluster) -> Iterator[CheckMessage]:
 
 
 def _faulty_plugs(_: Cluster) -> Iterator[CheckMessage]:
-    for plugs in (balancers, pinnings, schemes):
+    for plugs in (balancers, pinnings, discoveries, schemes):
         try:
             for alias in plugs:
                 plugs[alias]
@@ -154,6 +165,20 @@ def _transactions(cluster: Cluster) -> Iterator[CheckMessage]:
             )
 
 
+def _lifetimes(cluster: Cluster) -> Iterator[CheckMessage]:
+    try:
+        needed, life = settings.MAX_LAG + DETECTED_WITHIN, settings.PIN_SECONDS
+    except SettingInvalid:
+        return
+    if cluster.has_replicas and life <= needed:
+        yield Warning(
+            f"SCALEKIT_DB_PIN_SECONDS = {life:g}: a replica that lags by SCALEKIT_DB_MAX_LAG may still be "
+            "read from when what a visitor wrote has been forgotten.",
+            hint=f"Write a number above {needed:g}.",
+            id="scalekit.db.W003",
+        )
+
+
 def _selector(_: Cluster) -> Iterator[CheckMessage]:
     path = settings.SHARD_SELECTOR
     try:
@@ -166,6 +191,52 @@ def _selector(_: Cluster) -> Iterator[CheckMessage]:
             hint='Write a dotted path, as in "site.shards.of_request".',
             id="scalekit.db.E018",
         )
+
+
+@register(Tags.database)
+def check_servers(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Find what servers do not allow; run by ``check --database default --database replica_1 ...``."""
+    owner = read_settings().owner
+    asked = [a for a in databases or () if a in owner and connections[a].vendor == "postgresql"]
+    parts: list[Callable[[Cluster, str], Iterator[CheckMessage]]] = [_grants, _connection_limit]
+    cluster = read_settings()
+    return [message for alias in asked for part in parts for message in part(cluster, alias)]
+
+
+def _grants(cluster: Cluster, alias: str) -> Iterator[CheckMessage]:
+    if cluster.is_replica(alias) and not _value(alias, "pg_has_role('pg_read_all_stats', 'USAGE')"):
+        user = connections[alias].settings_dict["USER"]
+        yield Warning(
+            f"On {alias} the monitor does not see from which timeline the server receives: after a write "
+            "reads come back to it a second or two later, and after a failover some minutes later.",
+            hint=f"GRANT pg_monitor TO {user or 'the role'};",
+            id="scalekit.db.W004",
+        )
+
+
+def _connection_limit(cluster: Cluster, alias: str) -> Iterator[CheckMessage]:
+    """Compare with the pools of all aliases on one server, times WEB_CONCURRENCY, and the monitors."""
+    pool = connections[alias].settings_dict["OPTIONS"].get("pool")
+    if not pool:
+        return
+    sizes = pool if isinstance(pool, dict) else {}
+    size = sizes.get("max_size") or sizes.get("min_size") or POOL_SIZE
+    processes = int(os.environ.get("WEB_CONCURRENCY") or 1)
+    needed = processes * (size + bool(cluster.has_replicas))
+    limit = int(_value(alias, "current_setting('max_connections')"))
+    if needed > LIMIT_SHARE * limit:
+        yield Warning(
+            f"{processes} processes with a pool of {size} may open {needed} connections to {alias}, whose "
+            f"max_connections is {limit}.",
+            hint='Lower OPTIONS["pool"]["max_size"] or WEB_CONCURRENCY, or raise max_connections.',
+            id="scalekit.db.W005",
+        )
+
+
+def _value(alias: str, expression: str) -> Any:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"SELECT {expression}")
+        return cursor.fetchone()[0]
 
 
 @register()

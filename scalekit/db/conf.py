@@ -7,6 +7,7 @@ from typing import Any
 from scalekit.core.backends import Backends
 from scalekit.core.conf import Setting, Settings
 from scalekit.db.balancing.base import Balancer
+from scalekit.db.discovery.base import Discovery
 from scalekit.db.pinning.base import Pinning
 from scalekit.db.sharding.base import ShardingScheme
 
@@ -18,15 +19,40 @@ def _positive(value: float) -> bool:
     return value > 0
 
 
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
 class DbSettings(Settings):
     prefix = "SCALEKIT_DB_"
 
     PIN_SECONDS = Setting[float](
-        5.0,
-        "Seconds for which a visitor who wrote reads from the primary; more than replicas ever lag.",
+        60.0,
+        "Seconds for which what a visitor wrote is remembered; well above SCALEKIT_DB_MAX_LAG.",
         kind=SECONDS,
         valid=_positive,
         expected="a positive number",
+    )
+    MAX_LAG = Setting[float](
+        10.0,
+        "Seconds a replica may lag behind its primary before it is out of rotation.",
+        kind=SECONDS,
+        valid=_positive,
+        expected="a positive number",
+    )
+    MAX_WAIT = Setting[float](
+        0.02,
+        "Seconds a read may wait for a replica that is about to show what its visitor wrote; 0 is never.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
+    )
+    PROBE_SECONDS = Setting[float](
+        1.0,
+        "Seconds between two probes of each server by the monitor of a process; 0 is no monitor.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
     )
     RETRY_SECONDS = Setting[float](
         5.0,
@@ -50,6 +76,25 @@ class DbSettings(Settings):
         "Who remembers that a visitor wrote.",
         kind=dict,
     )
+    DISCOVERY = Setting[Plugs](
+        dict,
+        "Who knows where a primary is, by its alias; without one, its HOST may list several servers.",
+        kind=dict,
+    )
+    FAILOVER_WAIT = Setting[float](
+        1.0,
+        "Seconds, from when a primary went away, for which a query that has not begun waits for the next.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
+    )
+    RETRY_AFTER = Setting[int](
+        5,
+        "Seconds after which a client that could not write is asked to try again.",
+        kind=int,
+        valid=_positive,
+        expected="a positive whole number",
+    )
     SHARDING = Setting[Plugs](
         dict, "The shard groups: which scheme spreads keys over which databases.", kind=dict
     )
@@ -64,6 +109,7 @@ settings = DbSettings()
 
 balancers = Backends[Balancer]("SCALEKIT_DB_BALANCER", Balancer, lambda: settings.BALANCER)  # type: ignore[type-abstract]  # the base of what is loaded
 pinnings = Backends[Pinning]("SCALEKIT_DB_PINNING", Pinning, lambda: settings.PINNING)  # type: ignore[type-abstract]  # the base of what is loaded
+discoveries = Backends[Discovery]("SCALEKIT_DB_DISCOVERY", Discovery, lambda: settings.DISCOVERY)  # type: ignore[type-abstract]  # the base of what is loaded
 schemes = Backends[ShardingScheme](
     "SCALEKIT_DB_SHARDING",
     ShardingScheme,  # type: ignore[type-abstract]  # the base of what is loaded

@@ -9,15 +9,27 @@ from scalekit.core.events import Event
 READ_ROUTED = Event("db_read_routed", "A read was given a server.", labels=("alias", "reason"))
 REPLICA_DOWN = Event(
     "db_replica_down",
-    "A replica failed and left the rotation.",
-    labels=("alias",),
+    "A replica failed, hangs, lags or is cut off, and left the rotation.",
+    labels=("alias", "reason"),
     level=logging.WARNING,
 )
 REPLICA_UP = Event(
     "db_replica_up",
-    "A replica answered again and is back in rotation.",
+    "A replica is well again and back in rotation.",
     labels=("alias",),
     level=logging.INFO,
+)
+REPLICA_LAG = Event(
+    "db_replica_lag",
+    "A replica was probed; `lag` is how many seconds it is behind its primary.",
+    labels=("alias",),
+    seconds="lag",
+)
+MONITOR_BLIND = Event(
+    "db_monitor_blind",
+    "A server answers, but does not let the monitor see where its log ends.",
+    labels=("alias",),
+    level=logging.WARNING,
 )
 READ_RETRIED = Event(
     "db_read_retried",
@@ -27,7 +39,7 @@ READ_RETRIED = Event(
 )
 VISITOR_PINNED = Event(
     "db_visitor_pinned",
-    "A visitor wrote, so their next reads go to the primary.",
+    "A visitor wrote, so their next reads go where that can be seen.",
     labels=("alias",),
 )
 PIN_REFUSED = Event(
@@ -36,6 +48,57 @@ PIN_REFUSED = Event(
     labels=("source", "reason"),
     level=logging.WARNING,
 )
+PIN_EXPIRED = Event(
+    "db_pin_expired",
+    "A consistency token came that was too old to demand anything.",
+    labels=("source",),
+)
+PINNING_FAILED = Event(
+    "db_pinning_failed",
+    "The cache that tells a user's devices of each other's writes did not answer.",
+    level=logging.WARNING,
+)
+POSITION_UNKNOWN = Event(
+    "db_position_unknown",
+    "A primary did not say where its log ends: the visitor's reads go to it, and to no replica.",
+    labels=("alias",),
+    level=logging.WARNING,
+)
 SCATTERED = Event(
     "db_scattered", "A query was sent to several shards.", labels=("group",), level=None
+)
+READS_FREED = Event(
+    "db_reads_freed",
+    "A server hung; reads that waited for it were woken, to be run elsewhere.",
+    labels=("alias",),
+    level=logging.WARNING,
+)
+PRIMARY_SILENT = Event(
+    "db_primary_silent",
+    "A primary did not answer the monitor; it is looked for among its hosts.",
+    labels=("alias",),
+)
+PRIMARY_DOWN = Event(
+    "db_primary_down",
+    "A primary cannot be reached: its data is read-only until it, or another, is back.",
+    labels=("alias",),
+    level=logging.ERROR,
+)
+PRIMARY_UP = Event(
+    "db_primary_up",
+    "A primary takes writes again.",
+    labels=("alias",),
+    seconds="seconds",
+    level=logging.WARNING,
+)
+PRIMARY_MOVED = Event(
+    "db_primary_moved",
+    "Another server was promoted to be the primary of a cluster.",
+    level=logging.WARNING,
+)
+SPLIT_BRAIN = Event(
+    "db_split_brain",
+    "A server takes writes although another was promoted in its place; it was refused.",
+    labels=("alias",),
+    level=logging.CRITICAL,
 )

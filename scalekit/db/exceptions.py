@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import InternalError
+from django.db import InternalError, OperationalError
 
 from scalekit.core.exceptions import ScalekitError
 
@@ -37,3 +37,11 @@ class TokenRefused(ScalekitError, ValueError):
 
 class WriteOnReplica(ScalekitError, InternalError):
     """A statement that writes was given to a replica, and the primary stands in for it just now."""
+
+
+class PrimaryDown(ScalekitError, OperationalError):
+    """The primary cannot be reached just now, and nothing of this query was executed."""
+
+
+class StalePrimary(ScalekitError, OperationalError):
+    """A server takes writes although another was promoted in its place."""

@@ -9,19 +9,17 @@ from typing import Any
 
 from scalekit.core.context import Fact, current_unit
 from scalekit.db.conf import settings
-
-Pins = dict[str, float]
-MAX_PINS = 64
-CLOCK_SKEW = 5.0  # seconds by which the clocks of two web servers may differ
+from scalekit.db.pins import MAX_PINS, Pin, Pins, load_pins
 
 
 @dataclass(slots=True)
 class Dealings:
     """What one unit of work has done so far, by alias of the primary."""
 
-    replicas: dict[str, str] = field(default_factory=dict)  # the replica it reads from
-    uncommitted: set[str] = field(default_factory=set)  # written, transaction still open
+    replicas: dict[str, str] = field(default_factory=dict)  # the server it reads from
+    uncommitted: dict[str, Pin | None] = field(default_factory=dict)  # open; the pin before
     written: set[str] = field(default_factory=set)  # written and committed
+    unsafe: bool = False  # the request's method announces a write
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +34,20 @@ class Override:
         return self.primary is None or self.primary == primary
 
 
-def load_pins(raw: Any) -> Pins:
-    """Return the pins that came from outside and are still alive: primary -> expiry in unix seconds.
+def load_carried_pins(raw: Any) -> Pins:
+    """Return the pins that a message carried.
 
-    Raises ValueError or TypeError for what this site cannot have written.
+    One without a position was carried out of an open transaction: its life begins now, since a message
+    may have waited for longer than that.
     """
-    if not isinstance(raw, Mapping) or len(raw) > MAX_PINS:
-        raise TypeError("pins are no small mapping")
-    now = time.time()
-    latest = now + settings.PIN_SECONDS + CLOCK_SKEW
-    return {alias: expiry for alias, expiry in raw.items() if _alive(alias, expiry, now, latest)}
-
-
-def _alive(alias: Any, expiry: Any, now: float, latest: float) -> bool:
-    if not isinstance(alias, str) or isinstance(expiry, bool):
-        raise TypeError("a pin is no pair of alias and time")
-    if not isinstance(expiry, (int, float)) or not 0 < expiry <= latest:
-        raise ValueError("a pin expires at an absurd time")
-    return bool(expiry > now)
+    now, life = time.time(), settings.PIN_SECONDS
+    fresh = now + life
+    pins = load_pins(raw, now=0, life=fresh)
+    return {
+        alias: pin if pin.system else Pin(fresh)
+        for alias, pin in pins.items()
+        if pin.expiry > now or not pin.system
+    }
 
 
 def load_shards(raw: Any) -> dict[str, int]:
@@ -68,7 +62,7 @@ def load_shards(raw: Any) -> dict[str, int]:
     return dict(raw)
 
 
-PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_pins)
+PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_carried_pins)
 SHARDS: Fact[dict[str, int]] = Fact("db_shards", {}, portable=True, load=load_shards)
 REQUEST_SHARDS: Fact[Callable[[], Mapping[str, Any]] | None] = Fact("db_request_shards", None)
 DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None)
@@ -87,5 +81,18 @@ def dealings() -> Dealings | None:
 
 def pin(primary: str) -> None:
     """Send reads of this unit of work, and of jobs it enqueues, to `primary` for PIN_SECONDS."""
-    expiry = time.time() + settings.PIN_SECONDS
-    PINS.set({**PINS.get(), primary: expiry})
+    PINS.set({**PINS.get(), primary: new_pin()})
+
+
+def new_pin() -> Pin:
+    """Return a pin without a position, which begins to live now."""
+    return Pin(round(time.time() + settings.PIN_SECONDS, 3))
+
+
+def living_pin(primary: str, done: Dealings | None) -> Pin | None:
+    """Return what reads must be able to see; not what an open transaction may yet take back."""
+    pins = PINS.get()
+    found = pins.get(primary) if pins else None
+    if done is not None and primary in done.uncommitted:
+        found = done.uncommitted[primary]
+    return found if found is not None and found.expiry > time.time() else None

@@ -9,11 +9,14 @@ from scalekit.db.topology import Primary, Replica
 Balance = Callable[[Primary, Sequence[Replica]], Replica]
 
 
-def why_primary(*, role: str, in_unit: bool, in_transaction: bool, pinned: bool) -> str:
+def why_primary(
+    *, role: str, in_unit: bool, in_transaction: bool, pinned: bool, unsafe: bool = False
+) -> str:
     """Return the reason for which a read must go to the primary; empty if a replica may answer.
 
     `role` is that of an enclosing ``using_primary()`` or ``using_replica()`` block. The latter accepts
-    stale answers, so it wins over a pin, but not over a transaction, whose rows no replica has.
+    stale answers, so it wins over a pin, but not over a transaction, whose rows no replica has. `unsafe`
+    is a request whose method announces a write: what it validates must be the truth of this moment.
     """
     if in_transaction:
         return "in transaction"
@@ -21,24 +24,33 @@ def why_primary(*, role: str, in_unit: bool, in_transaction: bool, pinned: bool)
         return "using_primary" if role == "primary" else ""
     if not in_unit:
         return "outside requests"
-    return "pinned" if pinned else ""
+    if pinned:
+        return "pinned"
+    return "unsafe method" if unsafe else ""
 
 
 def choose(
-    primary: Primary, usable: Sequence[Replica], kept: str | None, balance: Balance
+    primary: Primary,
+    usable: Sequence[Replica],
+    kept: str | None,
+    balance: Balance,
+    caught_up: Sequence[Replica] | None = None,
 ) -> tuple[str, str]:
     """Return the alias to read from and the reason.
 
-    `usable` are the replicas in rotation, `kept` the one this unit of work has read from before: time
-    must not go backwards within a request.
+    `usable` are the replicas in rotation; `caught_up` those of them that show what this visitor must see,
+    None where the visitor demands nothing. `kept` is the server this unit of work has read from before:
+    time must not go backwards within a request.
     """
     if not usable:
         return primary.alias, "no replica in rotation"
-    if kept is not None:
-        for replica in usable:
-            if replica.alias == kept:
-                return kept, "kept"
-    return balance(primary, usable).alias, "balanced"
+    if kept == primary.alias or any(replica.alias == kept for replica in usable):
+        return kept or primary.alias, "kept"
+    if caught_up is None:
+        return balance(primary, usable).alias, "balanced"
+    if not caught_up:
+        return primary.alias, "pinned"
+    return balance(primary, caught_up).alias, "caught up"
 
 
 def nearest(replicas: Sequence[Replica], zone: str) -> Sequence[Replica]:

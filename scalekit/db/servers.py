@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import balancer_of, settings
-from scalekit.db.events import READ_ROUTED
-from scalekit.db.facts import OVERRIDE, PINS, Dealings, Override, dealings
+from scalekit.db.events import PIN_REFUSED, READ_ROUTED
+from scalekit.db.facts import OVERRIDE, Dealings, Override, dealings, living_pin
+from scalekit.db.monitor.waiting import shows
+from scalekit.db.monitor.watching import monitor
 from scalekit.db.rotation import rotation
 from scalekit.db.routing import choose, nearest, why_primary
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scalekit.db.positions import Position
     from scalekit.db.topology import Primary, Replica
 
 
@@ -35,22 +38,101 @@ def read_alias(alias: str) -> str:
         role="" if override is None else override.role,
         in_unit=done is not None,
         in_transaction=in_transaction(alias),
-        pinned=is_pinned(alias, done),
+        pinned=done is not None and alias in done.written,
+        unsafe=done is not None and done.unsafe,
     )
     chosen = alias
     if not reason:
-        kept = _kept(override, done)
-        chosen, reason = choose(primary, usable_replicas(primary), kept.get(alias), _balanced)
-        if reason == "balanced":
-            kept[alias] = chosen
+        chosen, reason = _stale(primary, override, done) if override else _fresh(primary, done)
     READ_ROUTED.emit(alias=chosen, reason=reason)
     return chosen
 
 
-def _kept(override: Override | None, done: Dealings | None) -> dict[str, str]:
-    if done is not None:
-        return done.replicas
-    return {} if override is None else override.replicas
+def _stale(primary: Primary, override: Override, done: Dealings | None) -> tuple[str, str]:
+    """Choose inside ``using_replica()``, whose choice binds nobody outside, who may demand more."""
+    kept = override.replicas.get(primary.alias)
+    if kept is None and done is not None:
+        kept = done.replicas.get(primary.alias)
+    kept = None if kept == primary.alias else kept
+    chosen, reason = choose(primary, _in_rotation(primary), kept, _balanced)
+    override.replicas[primary.alias] = chosen
+    return chosen, reason
+
+
+def _fresh(primary: Primary, done: Dealings | None) -> tuple[str, str]:
+    """Choose a server for a unit of work that must see what its visitor has written."""
+    kept = {} if done is None else done.replicas
+    before = kept.get(primary.alias)
+    if before is not None and (not rotation.troubled or _is_there(before, primary)):
+        return before, "kept"  # most reads end here
+    usable = _in_rotation(primary)
+    pin = living_pin(primary.alias, done)
+    caught_up = None if pin is None else _caught_up(primary, usable, pin.position)
+    chosen, reason = choose(primary, usable, None, _balanced, caught_up)
+    if reason == "pinned" and pin is not None:
+        chosen, reason = _waited(primary, usable, pin.position)
+    if reason != "no replica in rotation":
+        kept[primary.alias] = chosen
+    return chosen, reason
+
+
+def _is_there(server: str, primary: Primary) -> bool:
+    return server == primary.alias or rotation.usable(server)
+
+
+def _in_rotation(primary: Primary) -> Sequence[Replica]:
+    """Return the usable replicas, and have them watched from now on."""
+    if not _testing():
+        monitor.watch(current_cluster())
+    return usable_replicas(primary)
+
+
+def _caught_up(
+    primary: Primary, usable: Sequence[Replica], position: Position | None
+) -> Sequence[Replica] | None:
+    """Return those that are known to show a position; None for a demand that is not of this cluster."""
+    if position is None:
+        return ()
+    leader = monitor.sight_of(primary.alias).proven
+    if leader is not None and leader.system != position.system:
+        PIN_REFUSED.emit(source="position", reason="another cluster")
+        return None
+    if leader is not None and leader.timeline < position.timeline:
+        PIN_REFUSED.emit(source="position", reason="future timeline")
+    return [replica for replica in usable if monitor.sight_of(replica.alias).has(position)]
+
+
+def _waited(
+    primary: Primary, usable: Sequence[Replica], position: Position | None
+) -> tuple[str, str]:
+    """Wait a moment for a replica that is about to catch up; else return the primary."""
+    if monitor.sight_of(primary.alias).reason:
+        # What the visitor wrote can be read nowhere now, and the site goes on without its primary.
+        return _balanced(primary, usable).alias, "primary down"
+    if position is not None and settings.MAX_WAIT:
+        near = [r for r in usable if monitor.sight_of(r.alias).is_near(position)]
+        if near:
+            chosen = _balanced(primary, near).alias
+            if shows(chosen, position, settings.MAX_WAIT):
+                return chosen, "waited"
+    return primary.alias, "pinned"
+
+
+def may_answer(replica: str) -> bool:
+    """Return whether a replica in rotation shows what this unit of work must see.
+
+    For whoever runs a read again that another replica has failed.
+    """
+    if not rotation.usable(replica):
+        return False
+    primary, done, override = current_cluster().owner[replica], dealings(), OVERRIDE.get()
+    if override is not None and override.role == "replica" and override.covers(primary):
+        return True
+    pin = living_pin(primary, done)
+    if pin is None:
+        return True
+    position, sight = pin.position, monitor.sight_of(replica)
+    return position is not None and sight.has(position)
 
 
 def _balanced(primary: Primary, usable: Sequence[Replica]) -> Replica:
@@ -76,18 +158,7 @@ def in_transaction(alias: str) -> bool:
     """
     if asyncio._get_running_loop() is not None:  # noqa: SLF001 - get_running_loop raises instead, at ten times the cost
         return True
-    connection = connections[alias]
-    return connection.in_atomic_block or (
-        connection.connection is not None and not connection.autocommit
-    )
-
-
-def is_pinned(alias: str, done: Dealings | None) -> bool:
-    """Return whether reads must see a write that replicas may not have yet."""
-    expiry = PINS.get().get(alias)
-    if expiry is None or (done is not None and alias in done.uncommitted):
-        return False
-    return (done is not None and alias in done.written) or time.time() < expiry
+    return is_open(connections[alias])
 
 
 def _testing() -> bool:

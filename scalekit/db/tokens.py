@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from django.core import signing
 
-from scalekit.db.events import PIN_REFUSED
+from scalekit.db.conf import settings
+from scalekit.db.events import PIN_EXPIRED, PIN_REFUSED
 from scalekit.db.exceptions import TokenRefused
-from scalekit.db.facts import load_pins
+from scalekit.db.pins import load_pins
 
 if TYPE_CHECKING:
-    from scalekit.db.facts import Pins
+    from scalekit.db.pins import Pins
 
 SALT = "scalekit.db.tokens"
-MAX_LENGTH = 1024  # bytes; a site with more shards than fit here needs another kind of token
+MAX_LENGTH = 3000  # bytes, of the 4096 that a browser gives to a cookie
 
 
 def seal(pins: Pins) -> str:
-    """Return a signed token."""
-    return signing.Signer(salt=SALT).sign_object({a: round(e, 3) for a, e in pins.items()})
+    """Return a signed token of the pins, without the oldest where they would not fit into a cookie."""
+    newest_first = sorted(pins.items(), key=lambda item: item[1].expiry, reverse=True)
+    while len(token := _signed(dict(newest_first))) > MAX_LENGTH:
+        newest_first.pop()
+    return token
 
 
 def unseal(token: str) -> Pins:
@@ -31,7 +36,7 @@ def unseal(token: str) -> Pins:
     except Exception as error:  # a forged token may break any layer below
         raise TokenRefused("bad signature") from error
     try:
-        return load_pins(payload)
+        return load_pins(payload, now=time.time(), life=settings.PIN_SECONDS)
     except (TypeError, ValueError) as error:
         raise TokenRefused("absurd") from error
 
@@ -41,7 +46,14 @@ def unseal_or_refuse(token: str | None, source: str) -> Pins:
     if not token:
         return {}
     try:
-        return unseal(token)
+        pins = unseal(token)
     except TokenRefused as refusal:
         PIN_REFUSED.emit(source=source, reason=str(refusal))
         return {}
+    if not pins:
+        PIN_EXPIRED.emit(source=source)
+    return pins
+
+
+def _signed(payload: dict[str, Any]) -> str:
+    return signing.Signer(salt=SALT).sign_object(payload, compress=True)

@@ -8,7 +8,6 @@ Only primaries with replicas are watched, and only inside requests and jobs.
 from __future__ import annotations
 
 import re
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from scalekit.core.context import current_unit, unit_of_work
 from scalekit.db.cluster import current_cluster
 from scalekit.db.events import VISITOR_PINNED
 from scalekit.db.facts import PINS, dealings, pin
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,17 +89,16 @@ def mark_written(alias: str = "default") -> None:
 
 def _written_on(connection: BaseDatabaseWrapper) -> None:
     """Pin at once in autocommit, otherwise on commit; a rollback, also to a savepoint, drops the pin."""
-    if not connection.in_atomic_block:
+    if not connection.in_atomic_block or not is_open(connection):
         _committed(connection.alias)
         return
     done = dealings()
     if done is None or any(_is_ours(entry[1], done) for entry in connection.run_on_commit):
         return
-    if PINS.get().get(connection.alias, 0) < time.time():
-        # Not for this unit of work, which reads inside its transaction anyway, but for jobs that are
-        # enqueued in the transaction and carry its facts.
-        done.uncommitted.add(connection.alias)
-        pin(connection.alias)
+    # Not for this unit of work, which reads inside its transaction anyway, but for jobs that are enqueued
+    # in the transaction and carry its facts.
+    done.uncommitted.setdefault(connection.alias, PINS.get().get(connection.alias))
+    pin(connection.alias)
     connection.on_commit(partial(_committed_in, current_unit(), connection.alias, done))
 
 
@@ -116,7 +115,7 @@ def _committed(alias: str) -> None:
     done = dealings()
     if done is None:
         return
-    done.uncommitted.discard(alias)
+    done.uncommitted.pop(alias, None)
     if alias not in done.written:
         done.written.add(alias)
         VISITOR_PINNED.emit(alias=alias)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Generator, Iterator
 
     from scalekit.testing.servers import Postgres, Topology, Valkey
@@ -64,6 +65,15 @@ def postgres_shards(scalekit_topology: Topology) -> tuple[Postgres, Postgres]:
 def valkey(scalekit_topology: Topology) -> Valkey:
     """Give the Valkey (or Redis) of the session; it is not emptied between tests."""
     return scalekit_topology.valkey("valkey")
+
+
+@pytest.fixture
+def scalekit_replicas(db: None) -> Iterator[Counter[str]]:  # noqa: ARG001 - pytest-django's, to begin before
+    """Let the test read from replicas as in production, and give the reads by alias; needs pytest-django."""
+    from scalekit.testing.replicas import visible_replicas
+
+    with visible_replicas() as reads:
+        yield reads
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,10 @@ from django.apps import apps
 from django.db import connections, router, transaction
 from django.test import override_settings
 
+from scalekit.db.backends.postgresql.timelines import timelines
 from scalekit.db.cluster import forget_cluster
+from scalekit.db.monitor.watching import monitor
+from scalekit.db.outage.state import outages
 from scalekit.db.rotation import rotation
 
 ROUTER = ["scalekit.db.router.Router"]
@@ -30,6 +33,9 @@ def databases(entries, **settings):
 
 
 def _replace(settings):
+    monitor.stop()
+    outages.forget()
+    timelines.forget()
     for alias in connections.settings:
         if hasattr(connections._connections, alias):
             connections[alias].close()

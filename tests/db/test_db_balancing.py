@@ -4,8 +4,11 @@ from collections import Counter
 
 import pytest
 
+from scalekit.db.balancing.least_lag import LeastLag
 from scalekit.db.balancing.round_robin import RoundRobin
 from scalekit.db.balancing.weighted import Weighted, interleave
+from scalekit.db.monitor.sights import Sight
+from scalekit.db.monitor.watching import monitor
 from scalekit.db.topology import Replica
 
 
@@ -30,3 +33,11 @@ def test_weights_hold_within_two_percent(weights):
 
 def test_turns_are_interleaved_and_not_in_blocks():
     assert interleave((3, 1)) == (0, 0, 1, 0)
+
+
+def test_least_lag_reads_from_those_that_lag_least(monkeypatch):
+    lags = {"r0": 0.0, "r1": 4.0, "r2": 0.5}
+    sights = {alias: Sight(lag=lag) for alias, lag in lags.items()}
+    monkeypatch.setattr(monitor, "sights", sights)
+    assert set(counted(LeastLag("default"), replicas(1, 1, 1), 100)) == {"r0", "r2"}
+    assert set(counted(LeastLag("default", tolerance=0.1), replicas(1, 1, 1), 100)) == {"r0"}

@@ -7,9 +7,10 @@ from django.core import signing
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory, override_settings
 
-from scalekit.db.events import PIN_REFUSED
+from scalekit.db.events import PIN_EXPIRED, PIN_REFUSED
 from scalekit.db.middleware import HEADER, ReadYourWrites
-from scalekit.db.tokens import SALT, seal
+from scalekit.db.pins import Pin
+from scalekit.db.tokens import MAX_LENGTH, SALT, seal, unseal
 from tests.db.databases import rolled_back
 
 COOKIE = "scalekit_pin"
@@ -68,7 +69,7 @@ def test_a_write_pins_its_visitor_by_cookie(replicas):
     cookie = served(writing).cookies[COOKIE]
     assert served(reading, cookies={COOKIE: cookie.value}).content == b"default"
     assert served(reading).content.startswith(b"replica")
-    assert (cookie["max-age"], cookie["httponly"], cookie["samesite"]) == (5, True, "Lax")
+    assert (cookie["max-age"], cookie["httponly"], cookie["samesite"]) == (60, True, "Lax")
 
 
 def test_a_write_pins_api_clients_by_header(replicas):
@@ -99,13 +100,20 @@ def test_a_write_extends_the_pin_and_reading_does_not(replicas):
     [
         ("nonsense", "bad signature"),
         ("x" * 5000, "too long"),
-        (lambda: seal({"default": time.time() + 3})[:-1] + "x", "bad signature"),
-        (lambda: signing.Signer(salt="another").sign_object({"default": 1}), "bad signature"),
-        (lambda: signed({"default": time.time() + 3600}), "absurd"),
-        (lambda: signed({"default": "soon"}), "absurd"),
-        (lambda: signed({"default": -1}), "absurd"),
+        (lambda: seal({"default": Pin(time.time() + 3)})[:-1] + "x", "bad signature"),
+        (lambda: signing.Signer(salt="another").sign_object({"default": [1]}), "bad signature"),
+        (lambda: signed({"default": [time.time() + 3600]}), "absurd"),
+        (lambda: signed({"default": ["soon"]}), "absurd"),
+        (lambda: signed({"default": [-1]}), "absurd"),
+        (lambda: signed({"default": []}), "absurd"),
+        (lambda: signed({"default": time.time() + 3}), "absurd"),
         (lambda: signed(["default"]), "absurd"),
-        (lambda: signed({f"db{i}": time.time() + 1 for i in range(65)}), "too long"),
+        (lambda: signed({f"db{i}": [time.time() + 1] for i in range(65)}), "absurd"),
+        (lambda: signed({"default": [time.time() + 1, 7, 1, 0xFFFFFFFFFFFFFFFF]}), "absurd"),
+        (lambda: signed({"default": [time.time() + 1, 7, 1 << 31, 5]}), "absurd"),
+        (lambda: signed({"default": [time.time() + 1, 7, -1, 5]}), "absurd"),
+        (lambda: signed({"default": [time.time() + 1, 7, 1]}), "absurd"),
+        (lambda: signed({"default": [time.time() + 1, 7, 1, "5"]}), "absurd"),
         ("\x00\udcff", "bad signature"),
     ],
 )
@@ -118,7 +126,68 @@ def test_a_token_that_is_not_ours_is_ignored_and_announced(replicas, refusals, t
 
 
 def test_a_token_for_a_database_that_is_no_more_harms_nothing(replicas):
-    assert served(reading, **{HEADER: seal({"gone": time.time() + 3})}).status_code == 200
+    assert served(reading, **{HEADER: seal({"gone": Pin(time.time() + 3)})}).status_code == 200
+
+
+def test_a_token_replayed_after_its_life_demands_nothing_and_is_counted(replicas):
+    heard = []
+    end = PIN_EXPIRED.subscribe(lambda _, payload: heard.append(payload["source"]))
+    token = signed({"default": [time.time() - 86400, 7, 1, 5]})
+    assert served(reading, **{HEADER: token}).content.startswith(b"replica")
+    end()
+    assert heard == ["header"]
+
+
+def test_a_token_of_many_databases_fits_into_a_cookie_and_keeps_the_newest():
+    now = time.time()
+    pins = {
+        f"a_long_alias_of_shard_{i}": Pin(round(now + 9 + i / 100, 3), 7 << 60, 1, 1 << (i % 50))
+        for i in range(64)
+    }
+    token = seal(pins)
+    assert len(token) <= MAX_LENGTH
+    kept = unseal(token)
+    assert kept.items() <= pins.items()
+    assert "a_long_alias_of_shard_63" in kept
+
+
+def test_an_unsafe_request_reads_from_the_primary(replicas):
+    from scalekit.db import using_replica
+
+    def searching(request):
+        with using_replica():
+            return reading(request)
+
+    def posted(view):
+        return ReadYourWrites(view)(RequestFactory().post("/")).content
+
+    assert posted(reading) == b"default"
+    assert posted(searching).startswith(b"replica")
+
+
+def test_under_asgi_a_reading_request_hops_to_no_thread(replicas, monkeypatch):
+    import asyncio
+
+    from scalekit.db import middleware
+
+    hops = []
+
+    async def view(request):
+        return HttpResponse("read")
+
+    async def view_that_writes(request):
+        from asgiref.sync import sync_to_async
+
+        return await sync_to_async(writing)(request)
+
+    in_thread = middleware._in_thread
+    monkeypatch.setattr(middleware, "_in_thread", lambda f: hops.append(f) or in_thread(f))
+    request = RequestFactory().get("/")
+    asyncio.run(ReadYourWrites(view)(request))
+    assert hops == []
+    response = asyncio.run(ReadYourWrites(view_that_writes)(RequestFactory().get("/")))
+    assert COOKIE in response.cookies
+    assert len(hops) == 1
 
 
 def test_old_keys_still_read_cookies(replicas):

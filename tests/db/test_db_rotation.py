@@ -60,3 +60,40 @@ def test_down_and_up_are_announced_once(rotation, announced):
     rotation.up("r")
     rotation.up("r")
     assert announced == [("db_replica_down", "r"), ("db_replica_up", "r")]
+
+
+def test_whom_the_monitor_condemns_is_out_until_it_acquits_them(rotation, clock, announced):
+    rotation.judge("r", "lag")
+    clock.now += 3600
+    assert not rotation.usable("r")
+    assert rotation.why("r") == "lag"
+    rotation.judge("r", "paused")
+    rotation.judge("r", "")
+    assert rotation.usable("r")
+    assert announced == [("db_replica_down", "r"), ("db_replica_up", "r")]
+
+
+def test_a_replica_that_lags_answers_whoever_names_it_and_a_hung_one_is_not_asked(rotation):
+    rotation.judge("r", "lag")
+    assert rotation.admit("r")
+    rotation.judge("r", "hung")
+    assert not rotation.admit("r")
+
+
+def test_the_end_of_a_silence_ends_what_reads_have_met_of_it(rotation, announced):
+    rotation.down("r", OSError())
+    rotation.judge("r", "unreachable")
+    rotation.judge("r", "")
+    assert rotation.usable("r")
+    assert announced == [("db_replica_down", "r"), ("db_replica_up", "r")]
+
+
+def test_a_failure_that_only_reads_have_met_needs_a_read_to_end(rotation, clock, announced):
+    rotation.down("r", OSError())
+    rotation.judge("r", "lag")
+    rotation.judge("r", "")
+    assert not rotation.usable("r")
+    clock.now += 5
+    assert rotation.admit("r")
+    rotation.up("r")
+    assert announced == [("db_replica_down", "r"), ("db_replica_up", "r")]

@@ -166,15 +166,52 @@ def test_a_job_enqueued_in_the_transaction_reads_from_the_primary(replicas):
         assert read() == "default"
 
 
+def test_a_job_that_waited_longer_than_a_pin_lives_still_reads_from_the_primary(replicas):
+    from scalekit.core.context import arrived_with
+
+    with arrived_with({"db_pins": {"default": [1]}}):
+        assert read() == "default"
+
+
+def test_a_rollback_brings_back_the_demand_of_before(replicas):
+    import time
+
+    from scalekit.db.facts import PINS
+    from scalekit.db.pins import Pin
+
+    with unit_of_work():
+        PINS.set({"default": Pin(time.time() + 9)})
+        with rolled_back():
+            customer().objects.create(name="Ann")
+        assert read() == "default"
+
+
+def test_a_using_replica_block_binds_nobody_outside_it(replicas):
+    import time
+
+    from scalekit.db.facts import PINS
+    from scalekit.db.pins import Pin
+
+    with unit_of_work():
+        PINS.set({"default": Pin(time.time() + 9)})
+        with using_replica():
+            assert read() in REPLICAS
+        assert read() == "default"
+        with using_replica():
+            assert read() in REPLICAS
+
+
 @pytest.mark.parametrize(
     "pins",
     [
         "x",
         [],
         {"default": 1e12},
-        {"default": "soon"},
-        {"default": True},
-        {"default": float("nan")},
+        {"default": [1e12]},
+        {"default": ["soon"]},
+        {"default": [True]},
+        {"default": [float("nan")]},
+        {"default": [1, 2, 3, 1 << 62]},
         {1: 1},
     ],
 )
@@ -353,6 +390,22 @@ def test_replicas_of_this_zone_come_first(tmp_path, zone):
         for _ in range(3):
             with unit_of_work():
                 assert read() == f"replica_{zone}"
+
+
+def test_a_request_keeps_to_its_replica_when_a_nearer_one_comes_back(tmp_path):
+    file = tmp_path / "default"
+    entries = {"default": sqlite(file)} | {
+        f"replica_{z}": sqlite(file, SCALEKIT=replica_of("default", ZONE=z)) for z in "abc"
+    }
+    with databases(entries, SCALEKIT_DB_ZONE="a"):
+        rotation.judge("replica_a", "lag")
+        rotation.judge("replica_c", "lag")
+        with unit_of_work():
+            assert read() == "replica_b"
+            rotation.judge("replica_a", "")
+            assert read() == "replica_b"
+        with unit_of_work():
+            assert read() == "replica_a"
 
 
 @pytest.mark.parametrize(

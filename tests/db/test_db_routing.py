@@ -21,6 +21,8 @@ def first(primary, replicas):
         ({"in_unit": False}, "outside requests"),
         ({"in_transaction": True}, "in transaction"),
         ({"pinned": True}, "pinned"),
+        ({"unsafe": True}, "unsafe method"),
+        ({"role": "replica", "unsafe": True}, ""),
         ({"role": "primary"}, "using_primary"),
         ({"role": "replica"}, ""),
         ({"role": "replica", "in_unit": False}, ""),
@@ -34,16 +36,21 @@ def test_when_a_read_must_go_to_the_primary(now, reason):
 
 
 @pytest.mark.parametrize(
-    ("usable", "kept", "expected"),
+    ("usable", "kept", "caught_up", "expected"),
     [
-        ((ONE, TWO), None, ("replica_1", "balanced")),
-        ((ONE, TWO), "replica_2", ("replica_2", "kept")),
-        ((TWO,), "replica_1", ("replica_2", "balanced")),
-        ((), "replica_1", ("default", "no replica in rotation")),
+        ((ONE, TWO), None, None, ("replica_1", "balanced")),
+        ((ONE, TWO), "replica_2", None, ("replica_2", "kept")),
+        ((TWO,), "replica_1", None, ("replica_2", "balanced")),
+        ((), "replica_1", None, ("default", "no replica in rotation")),
+        ((ONE, TWO), None, (TWO,), ("replica_2", "caught up")),
+        ((ONE, TWO), "replica_2", (ONE,), ("replica_2", "kept")),
+        ((ONE, TWO), "default", (ONE,), ("default", "kept")),
+        ((ONE, TWO), None, (), ("default", "pinned")),
+        ((), None, (), ("default", "no replica in rotation")),
     ],
 )
-def test_which_replica_answers(usable, kept, expected):
-    assert choose(PRIMARY, usable, kept, first) == expected
+def test_which_server_answers(usable, kept, caught_up, expected):
+    assert choose(PRIMARY, usable, kept, first, caught_up) == expected
 
 
 def test_the_nearest_zone_is_preferred_where_it_has_replicas():

@@ -7,11 +7,13 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from scalekit.db.facts import Pins
+    from scalekit.db.pins import Pins
 
 
 class Pinning(ABC):
-    """Remember between requests which primaries a visitor has just written to."""
+    """Remember between requests what a visitor must be able to see."""
+
+    waits = False  # whether recalling asks a server, which an event loop must not wait for
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -22,4 +24,4 @@ class Pinning(ABC):
 
     @abstractmethod
     def remember(self, request: HttpRequest, response: HttpResponseBase, pins: Pins) -> None:
-        """Keep `pins`, in the response or elsewhere; called only after a write."""
+        """Keep `pins`, in the response or elsewhere; called only after a write, in a thread that may wait."""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from scalekit.db.facts import Pins
+    from scalekit.db.pins import Pins
 
 
 class CookiePinning(Pinning):
@@ -34,7 +33,7 @@ class CookiePinning(Pinning):
         response.set_cookie(
             self.name,
             seal(pins),
-            max_age=math.ceil(max(pins.values()) - time.time()),
+            max_age=max(1, round(max(pin.expiry for pin in pins.values()) - time.time())),
             domain=django_settings.SESSION_COOKIE_DOMAIN,
             path=django_settings.SESSION_COOKIE_PATH,
             secure=django_settings.SESSION_COOKIE_SECURE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error
@@ -12,6 +13,7 @@ from scalekit.db.backends.postgresql.failures import (
     is_recovery_conflict,
     is_server_lost,
 )
+from scalekit.db.backends.postgresql.guard import reading_only, refuse_on_replica
 from scalekit.db.events import READ_RETRIED
 from scalekit.db.exceptions import WriteOnReplica
 from scalekit.db.rotation import rotation
@@ -31,17 +33,23 @@ class ReadCursor:
     """Stand before a replica's cursor, and replace it before any of its rows were given out.
 
     An `execute` that fails outside a transaction is run again: on a new connection if an old one broke,
-    then on the next replica in rotation, then on the primary. What has begun to give rows is never begun
-    again, and what writes is never run elsewhere.
+    then on the next replica in rotation, then on the primary. So is a server-side cursor whose first fetch
+    fails. What has begun to give rows is never begun again, and what writes is never run elsewhere.
     """
 
     def __init__(self, replica: DatabaseWrapper, *, chunked: bool) -> None:
         self._chunked = chunked
-        self._others = replica.other_servers()
+        self._replica = replica
         self._reconnected: set[str] = set()
         self._at: Any = None
         self._was_open = False
+        self._unfetched: tuple[Any, Any] | None = None  # the statement whose rows nobody has seen
         self._cursor: Any = self._open(replica)
+
+    @cached_property
+    def _others(self) -> list[Any]:
+        """The connections to ask instead; looked up only when that is needed."""
+        return self._replica.other_servers()
 
     def __getattr__(self, name: str) -> Any:
         if name in WRITING and not self._on_replica():
@@ -49,7 +57,28 @@ class ReadCursor:
         return getattr(self._cursor, name)
 
     def __iter__(self) -> Iterator[Any]:
+        self._unfetched = None  # rows come one by one from here on
         return iter(self._cursor)
+
+    def fetchone(self) -> Any:
+        return self._fetch("fetchone")
+
+    def fetchmany(self, *size: int) -> Any:
+        return self._fetch("fetchmany", *size)
+
+    def fetchall(self) -> Any:
+        return self._fetch("fetchall")
+
+    def _fetch(self, how: str, *size: int) -> Any:
+        statement, self._unfetched = self._unfetched, None
+        try:
+            return getattr(self._cursor, how)(*size)
+        except Error as error:
+            if statement is None:
+                raise
+            self._cursor = self._recover(error)
+            self.execute(*statement)
+            return self._fetch(how, *size)
 
     def __enter__(self) -> Self:
         return self
@@ -58,18 +87,32 @@ class ReadCursor:
         self._cursor.__exit__(*exc_info)
 
     def execute(self, sql: Any, params: Any = None) -> Any:
+        self._unfetched = None
         while True:
-            if not self._on_replica() and is_write(sql):
-                raise WriteOnReplica
+            if not self._on_replica():
+                self._refuse_write(sql, params)
             try:
-                result = self._cursor.execute(sql, params)
+                result = self._execute(sql, params)
             except Error as error:
                 if is_write(sql):
                     raise
                 self._cursor = self._recover(error)
             else:
                 rotation.up(self._at.alias)
+                if self._chunked and not is_write(sql):
+                    self._unfetched = sql, params
                 return result
+
+    def _refuse_write(self, sql: Any, params: Any) -> None:
+        refuse_on_replica(sql, params)
+        if is_write(sql):
+            raise WriteOnReplica
+
+    def _execute(self, sql: Any, params: Any) -> Any:
+        if self._on_replica():
+            return self._cursor.execute(sql, params)
+        with reading_only(self._at):
+            return self._cursor.execute(sql, params)
 
     def _on_replica(self) -> bool:
         return bool(_replica_of(self._at))
@@ -110,6 +153,8 @@ class ReadCursor:
         """Return whether it may be the connection that broke and not the server: idle ones get cut."""
         server = self._at
         first = self._was_open and server.alias not in self._reconnected
+        if _replica_of(server) and not rotation.usable(server.alias):
+            return False  # it was the server after all, as others have seen
         return first and not _in_transaction(server) and is_server_lost(error, server.connection)
 
     def _may_go_on(self, error: Error, *, connecting: bool = False) -> bool:
@@ -122,7 +167,8 @@ class ReadCursor:
         unreachable = connecting and server.connection is None
         if not unreachable and not is_server_lost(error, server.connection):
             return False
-        server.close()  # so that the next request connects anew
+        with suppress(Error):
+            server.close()  # so that the next request connects anew
         rotation.down(server.alias, error)
         return True
 
