@@ -3,7 +3,7 @@
     REQUEST_ID: Fact[str] = Fact("request_id", "", portable=True)
 
     with unit_of_work():
-        REQUEST_ID.set("4f1c")      # for the rest of this unit, in its threads and tasks too
+        REQUEST_ID.set("4f1c")      # for the rest of this unit, in its tasks too
         with REQUEST_ID.bind("x"):  # only inside the block, only in this task
             ...
 

@@ -163,6 +163,17 @@ def _transactions(cluster: Cluster) -> Iterator[CheckMessage]:
                 hint=f'Remove ATOMIC_REQUESTS from DATABASES["{alias}"].',
                 id="scalekit.db.W002",
             )
+        elif (
+            config["ATOMIC_REQUESTS"]
+            and alias in cluster.primaries
+            and cluster.primaries[alias].replicas
+        ):
+            yield Warning(
+                f"Every request opens a transaction on {alias}, so all its reads stay there and its "
+                "replicas are idle.",
+                hint=f'Remove ATOMIC_REQUESTS from DATABASES["{alias}"]; put atomic() around what writes.',
+                id="scalekit.db.W006",
+            )
 
 
 def _lifetimes(cluster: Cluster) -> Iterator[CheckMessage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from scalekit.core.backends import Backends
@@ -16,11 +17,15 @@ Plugs = dict[str, dict[str, Any]]
 
 
 def _positive(value: float) -> bool:
-    return value > 0
+    return value > 0 and math.isfinite(value)
 
 
 def _not_negative(value: float) -> bool:
-    return value >= 0
+    return value >= 0 and math.isfinite(value)
+
+
+def _has_default(plugs: Plugs) -> bool:
+    return "default" in plugs
 
 
 class DbSettings(Settings):
@@ -70,11 +75,15 @@ class DbSettings(Settings):
         lambda: {"default": {"BACKEND": "scalekit.db.balancing.weighted.Weighted"}},
         "Which replica a request reads from, by alias of the primary; `default` is for all others.",
         kind=dict,
+        valid=_has_default,
+        expected='a dict with the alias "default"',
     )
     PINNING = Setting[Plugs](
         lambda: {"default": {"BACKEND": "scalekit.db.pinning.cookie.CookiePinning"}},
         "Who remembers that a visitor wrote.",
         kind=dict,
+        valid=_has_default,
+        expected='a dict with the alias "default"',
     )
     DISCOVERY = Setting[Plugs](
         dict,

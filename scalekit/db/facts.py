@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -65,23 +66,26 @@ def load_shards(raw: Any) -> dict[str, int]:
 PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_carried_pins)
 SHARDS: Fact[dict[str, int]] = Fact("db_shards", {}, portable=True, load=load_shards)
 REQUEST_SHARDS: Fact[Callable[[], Mapping[str, Any]] | None] = Fact("db_request_shards", None)
+_pinning = threading.Lock()
 DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None)
 OVERRIDE: Fact[Override | None] = Fact("db_override", None)
 
 
 def dealings() -> Dealings | None:
     """Return the record of the current unit of work; None outside any."""
-    known = DEALINGS.get()
-    if known is not None or current_unit() is None:
+    known, unit = DEALINGS.get(), current_unit()
+    if known is not None or unit is None:
         return known
-    known = Dealings()
-    DEALINGS.set(known)
-    return known
+    made: Dealings = unit.setdefault(
+        DEALINGS.name, Dealings()
+    )  # in one step: threads may come at once
+    return made
 
 
 def pin(primary: str) -> None:
     """Send reads of this unit of work, and of jobs it enqueues, to `primary` for PIN_SECONDS."""
-    PINS.set({**PINS.get(), primary: new_pin()})
+    with _pinning:
+        PINS.set({**PINS.get(), primary: new_pin()})
 
 
 def new_pin() -> Pin:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
+from django.db import router as project_routers
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.servers import read_alias
@@ -27,18 +28,28 @@ class Router:
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
         if not current_cluster().active:
             return None
-        return read_alias(self._primary(model, hints.get("instance"), for_write=False))
+        primary = self._primary(model, hints, for_write=False)
+        return read_alias(primary) if primary in current_cluster().primaries else primary
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
         if not current_cluster().active:
             return None
-        return self._primary(model, hints.get("instance"), for_write=True)
+        return self._primary(model, hints, for_write=True)
 
-    def _primary(self, model: type[Model], instance: Any, *, for_write: bool) -> str:
+    def _primary(self, model: type[Model], hints: dict[str, Any], *, for_write: bool) -> str:
         group = group_of(model)
         if group is not None:
-            return primary_of(model, group, instance, for_write=for_write)
-        return self._unsharded(instance)
+            return primary_of(model, group, hints.get("instance"), for_write=for_write)
+        return self._elsewhere(model, hints) or self._unsharded(hints.get("instance"))
+
+    def _elsewhere(self, model: type[Model], hints: dict[str, Any]) -> str | None:
+        """Ask the project's own routers where an unsharded model is written; its replicas are ours."""
+        for other in project_routers.routers:
+            if not isinstance(other, Router) and hasattr(other, "db_for_write"):
+                alias: str | None = other.db_for_write(model, **hints)
+                if alias is not None:
+                    return alias
+        return None
 
     def _unsharded(self, instance: Any) -> str:
         """Return the primary an instance came from, unless that is a shard."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-_COMMENTS = re.compile(r"\s*(?:--[^\n]*(?:\n|$)|/\*.*?\*/|[\s(;]+)*", re.DOTALL)
+_BLANK = re.compile(r"(?:--[^\n]*(?:\n|$)|[\s(;]+)*")
+_MARK = re.compile(r"/\*|\*/")
 _WORD = re.compile(r"[A-Za-z]+")
 _HIDDEN_WRITE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|INTO|ANALYZE)\b", re.IGNORECASE)
 _READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN"})
@@ -42,14 +43,33 @@ def is_write(sql: Any) -> bool:
     A SELECT counts as a read although a function in it may write.
     """
     text = sql if isinstance(sql, str) else _text(sql)
-    start = _COMMENTS.match(text)
-    word = _WORD.match(text, start.end() if start else 0)
+    word = _WORD.match(text, _beginning(text))
     first = word.group().upper() if word else ""
     if first == "SELECT" and ";" not in text and "INTO" not in text.upper():
         return False
     if first in _READS:
         return bool(_HIDDEN_WRITE.search(text))
-    return first not in _NEUTRAL
+    return first not in _NEUTRAL or ";" in text.rstrip("; \t\r\n")
+
+
+def _beginning(text: str) -> int:
+    """Return where a statement begins, behind brackets and comments, which PostgreSQL lets nest."""
+    at = _blank(text, 0)
+    while text.startswith("/*", at):
+        depth = 0
+        for mark in _MARK.finditer(text, at):
+            depth += 1 if mark.group() == "/*" else -1
+            if depth == 0:
+                at = _blank(text, mark.end())
+                break
+        else:
+            return len(text)  # a comment without an end: in doubt, a write
+    return at
+
+
+def _blank(text: str, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return found.end() if found else at
 
 
 def _text(sql: Any) -> str:

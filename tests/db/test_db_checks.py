@@ -57,6 +57,7 @@ def test_a_sound_cluster_is_fine():
         ({"r": replica(test={"MIRROR": "nowhere"})}, {}, ["E011"]),
         ({"r": replica(test={})}, {}, ["W001"]),
         ({"r": {**replica(), "ATOMIC_REQUESTS": True}}, {}, ["W002"]),
+        ({"default": sqlite(":memory:", ATOMIC_REQUESTS=True), "r": replica()}, {}, ["W006"]),
         ({"r": replica()}, {"SCALEKIT_DB_PIN_SECONDS": 12}, ["W003"]),
         ({"r": replica()}, {"SCALEKIT_DB_MAX_LAG": 58.5}, ["W003"]),
         ({"r": replica()}, {"SCALEKIT_DB_MAX_LAG": "10"}, []),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import contextmanager
+from contextvars import copy_context
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -12,7 +13,8 @@ from psycopg import sql
 
 from scalekit.core.context import unit_of_work
 from scalekit.core.exceptions import SettingInvalid
-from scalekit.db import using_primary, using_replica
+from scalekit.db import facts, using_primary, using_replica
+from scalekit.db.conf import settings as db_settings
 from scalekit.db.events import READ_ROUTED
 from scalekit.db.facts import dealings
 from scalekit.db.rotation import rotation
@@ -436,3 +438,69 @@ def test_a_request_keeps_to_its_replica_when_a_nearer_one_comes_back(tmp_path):
 )
 def test_which_statements_write(statement, expected):
     assert is_write(statement) is expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SET statement_timeout = '30s'; UPDATE shop SET a = 1", True),
+        ("BEGIN; DELETE FROM shop", True),
+        ("SHOW server_version;", False),
+        ("/* /* */ SELECT */ UPDATE shop SET a = 1", True),
+        ("/* one */ -- two\n /* three */ SELECT 1 /* four */", False),
+        ("/* without an end SELECT 1", True),
+    ],
+)
+def test_a_write_behind_other_words_is_seen(statement, expected):
+    assert is_write(statement) is expected
+
+
+def test_threads_that_come_first_together_share_one_record(monkeypatch):
+    barrier = threading.Barrier(2)
+
+    class Slow(facts.Dealings):
+        def __init__(self):
+            barrier.wait(5)  # both have seen that there is none
+            super().__init__()
+
+    monkeypatch.setattr(facts, "Dealings", Slow)
+    found = []
+    with unit_of_work():
+        threads = [
+            threading.Thread(target=copy_context().run, args=(lambda: found.append(dealings()),))
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found[0] is found[1] is dealings()
+
+
+@pytest.mark.parametrize("name", ["BALANCER", "PINNING"])
+def test_a_plug_without_a_default_is_no_setting(settings, name):
+    setattr(settings, f"SCALEKIT_DB_{name}", {"defualt": {}})
+    with pytest.raises(SettingInvalid, match='"default"'):
+        getattr(db_settings, name)
+
+
+def test_no_pin_lives_for_ever(settings):
+    settings.SCALEKIT_DB_PIN_SECONDS = float("inf")
+    with pytest.raises(SettingInvalid):
+        db_settings.PIN_SECONDS  # noqa: B018 - reading it is the point
+
+
+class ToOther:
+    """A project's own router, which knows of another primary."""
+
+    def db_for_write(self, model, **hints):
+        return "other" if model is customer() else None
+
+
+def test_replicas_of_a_primary_that_the_projects_own_router_names_are_read_from():
+    entries = {alias: sqlite(":memory:") for alias in ("default", "other")}
+    entries["other_1"] = sqlite(":memory:", SCALEKIT=replica_of("other"))
+    routers = ["scalekit.db.router.Router", ToOther()]
+    with databases(entries, DATABASE_ROUTERS=routers), unit_of_work():
+        assert router.db_for_write(customer()) == "other"
+        assert read() == "other_1"
