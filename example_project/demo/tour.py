@@ -57,6 +57,7 @@ class Tour:
             ("replicas", self.reads_go_to_a_replica),
             ("read your writes", self.a_write_is_read_back_at_once),
             ("a replica dies", self.no_request_fails_without_a_replica),
+            ("the primary dies", self.reads_go_on_without_the_primary),
             ("cache", self.the_second_read_is_a_hit),
             ("CDN", self.static_files_come_from_the_edge),
             ("shards", self.a_photo_lies_on_its_owners_shard),
@@ -129,6 +130,21 @@ class Tour:
             stranger.get("/explore/")
         killed.start()
         return f"{killed.name} was killed; 40 of 40 requests were answered"
+
+    def reads_go_on_without_the_primary(self) -> str:
+        stranger, profile = Visitor(self.site.url), {"name": "A Visitor", "bio": "Still here"}
+        self.site.primary.kill()
+        for _ in range(20):
+            stranger.get("/explore/")
+        refused = self.visitor.post("/settings/", profile)
+        self.site.primary.start()
+        require(refused.status_code == httpx.codes.SERVICE_UNAVAILABLE, f"a write got {refused}")
+        wait = refused.headers["Retry-After"]
+        wait_for(
+            lambda: self.visitor.post("/settings/", profile).status_code == httpx.codes.FOUND,
+            "no write was taken after the primary had come back",
+        )
+        return f"20 of 20 reads were answered, a write got 503 (Retry-After {wait}); later it was taken"
 
     def the_second_read_is_a_hit(self) -> str:
         user_id = self._user_id()

@@ -25,20 +25,26 @@ class Visitor:
         """Send the form that stands on `path`, or on the page `extra["page"]`, as a browser would."""
         page = extra.get("page", path)
         self.get(page)
-        token = self.http.cookies.get("csrftoken")
-        sent = self.http.post(
-            path,
-            data={**data, "csrfmiddlewaretoken": token},
-            files=files,
-            headers={"Referer": str(self.http.base_url.join(page))},
-            follow_redirects=False,
-        )
+        sent = self.post(path, data, files, page)
         if sent.status_code != httpx.codes.FOUND:
             complaint = re.search(r'class="[^"]*error[^"]*"[^>]*>\s*(?:<[^>]+>)*([^<]+)', sent.text)
             why = complaint[1].strip() if complaint else f"status {sent.status_code}"
             raise DemoFailed(f"POST {path} was refused: {why}")
         self.get(sent.headers["Location"])
         return sent
+
+    def post(
+        self, path: str, data: dict[str, Any], files: Any = None, page: str = "/"
+    ) -> httpx.Response:
+        """Send a form, whatever the answer."""
+        token = self.http.cookies.get("csrftoken")
+        return self.http.post(
+            path,
+            data={**data, "csrfmiddlewaretoken": token},
+            files=files,
+            headers={"Referer": str(self.http.base_url.join(page))},
+            follow_redirects=False,
+        )
 
     def log_in(self, username: str, password: str) -> None:
         self.submit("/login/", {"username": username, "password": password})

@@ -21,5 +21,9 @@ INSTALLED_APPS = [*INSTALLED_APPS, "scalekit.db"]
 MIDDLEWARE = before(
     MIDDLEWARE,
     "django.middleware.security.SecurityMiddleware",
+    "scalekit.db.outage.middleware.ReadOnlyMode",
     "scalekit.db.middleware.ReadYourWrites",
+)
+TEMPLATES[0]["OPTIONS"]["context_processors"].append(
+    "scalekit.db.outage.context_processors.read_only"
 )
