@@ -479,7 +479,7 @@ def test_threads_that_come_first_together_share_one_record(monkeypatch):
 
 @pytest.mark.parametrize("name", ["BALANCER", "PINNING"])
 def test_a_plug_without_a_default_is_no_setting(settings, name):
-    setattr(settings, f"SCALEKIT_DB_{name}", {"defualt": {}})
+    setattr(settings, f"SCALEKIT_DB_{name}", {"other": {}})
     with pytest.raises(SettingInvalid, match='"default"'):
         getattr(db_settings, name)
 
