@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from contextlib import suppress
 from urllib.request import Request, urlopen
 
+from scalekit.testing.servers import processes
 from scalekit.testing.servers.binaries import POSTGRES
 from scalekit.testing.servers.privileges import ordinary_account
 
@@ -72,8 +72,9 @@ class Node:
         }
 
     def kill_postgres(self):
-        """End PostgreSQL as the kernel does when memory runs out; Patroni notices."""
-        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        """End PostgreSQL with all its backends, as a power cut does; Patroni notices."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        processes.send(sorted(processes.family(postmaster)), signal.SIGKILL)
 
 
 def start(topology):
