@@ -106,9 +106,6 @@ def _waited(
     primary: Primary, usable: Sequence[Replica], position: Position | None
 ) -> tuple[str, str]:
     """Wait a moment for a replica that is about to catch up; else return the primary."""
-    if monitor.sight_of(primary.alias).reason:
-        # What the visitor wrote can be read nowhere now, and the site goes on without its primary.
-        return _balanced(primary, usable).alias, "primary down"
     if position is not None and settings.MAX_WAIT:
         near = [r for r in usable if monitor.sight_of(r.alias).is_near(position)]
         if near:
