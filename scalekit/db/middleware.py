@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
+from django.utils.cache import patch_cache_control
 from django.utils.module_loading import import_string
 
 from scalekit.core.middleware import FlowMiddleware
@@ -49,19 +50,19 @@ class ReadYourWrites(FlowMiddleware):
     def _serve(self, request: HttpRequest) -> HttpResponseBase:
         if not current_cluster().has_replicas:
             return self._inner(request)  # type: ignore[no-any-return]  # Django's contract
-        recalled, sent = _recall(request)
+        recalled = _recall(request)
         response: HttpResponseBase = self._inner(request)
-        return _answer(request, response, recalled, sent)
+        return _answer(request, response, recalled)
 
     async def _aserve(self, request: HttpRequest) -> HttpResponseBase:
         if not current_cluster().has_replicas:
             return await self._inner(request)  # type: ignore[no-any-return]  # Django's contract
         recall = _in_thread(_recall) if pinnings["default"].waits else _at_once(_recall)
-        recalled, sent = await recall(request)
+        recalled = await recall(request)
         response = await self._inner(request)
         # The thread of this request's own queries, so on the connection that has committed.
         answer = _in_thread(_answer) if _written() else _at_once(_answer)
-        await answer(request, response, recalled, sent)
+        await answer(request, response, recalled)
         return response  # type: ignore[no-any-return]  # Django's contract
 
 
@@ -76,20 +77,18 @@ def _at_once(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     return call
 
 
-def _recall(request: HttpRequest) -> tuple[Pins, Pins]:
-    """Begin with what this visitor must see; return it, and the part that came by header."""
+def _recall(request: HttpRequest) -> Pins:
+    """Begin with what this visitor must see."""
     sent = unseal_or_refuse(request.headers.get(HEADER), "header")
     recalled = merged(sent, pinnings["default"].recall(request))
     if recalled:
         PINS.set(recalled)
     if request.method not in SAFE_METHODS and (done := dealings()) is not None:
         done.unsafe = True
-    return recalled, sent
+    return recalled
 
 
-def _answer(
-    request: HttpRequest, response: HttpResponseBase, recalled: Pins, sent: Pins
-) -> HttpResponseBase:
+def _answer(request: HttpRequest, response: HttpResponseBase, recalled: Pins) -> HttpResponseBase:
     """Give the visitor what the next request must see."""
     written = _written()
     if written:
@@ -98,8 +97,7 @@ def _answer(
         pins = merged({a: p for a, p in recalled.items() if p.system or a not in found}, found)
         pinnings["default"].remember(request, response, pins)
         response.headers[HEADER] = seal(pins)
-    elif sent:
-        response.headers[HEADER] = seal(sent)
+        patch_cache_control(response, private=True)  # a pin is one visitor's: no CDN may keep it
     return response
 
 

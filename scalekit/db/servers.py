@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connections
 
@@ -16,7 +15,7 @@ from scalekit.db.monitor.waiting import shows
 from scalekit.db.monitor.watching import monitor
 from scalekit.db.rotation import rotation
 from scalekit.db.routing import choose, nearest, why_primary
-from scalekit.db.transactions import is_open
+from scalekit.db.transactions import is_open, is_testing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +81,7 @@ def _is_there(server: str, primary: Primary) -> bool:
 
 def _in_rotation(primary: Primary) -> Sequence[Replica]:
     """Return the usable replicas, and have them watched from now on."""
-    if not _testing():
+    if not is_testing():
         monitor.watch(current_cluster())
     return usable_replicas(primary)
 
@@ -139,7 +138,7 @@ def _balanced(primary: Primary, usable: Sequence[Replica]) -> Replica:
 def usable_replicas(primary: Primary) -> Sequence[Replica]:
     """Return the replicas in rotation, those of this zone if there are any."""
     replicas: Sequence[Replica] = primary.replicas
-    if primary.mirrored and _testing():
+    if primary.mirrored and is_testing():
         replicas = [replica for replica in replicas if not replica.mirror]
     if rotation.troubled:
         replicas = [replica for replica in replicas if rotation.usable(replica.alias)]
@@ -156,12 +155,3 @@ def in_transaction(alias: str) -> bool:
     if asyncio._get_running_loop() is not None:  # noqa: SLF001 - get_running_loop raises instead, at ten times the cost
         return True
     return is_open(connections[alias])
-
-
-def _testing() -> bool:
-    """Return whether Django's test environment is set up, in which TEST MIRROR stands for a replica.
-
-    A mirror's connection cannot see the open transaction of a TestCase, so its primary is read instead.
-    """
-    utils: Any = sys.modules.get("django.test.utils")
-    return utils is not None and hasattr(utils._TestState, "saved_data")  # noqa: SLF001

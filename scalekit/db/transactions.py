@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -32,3 +33,12 @@ def looking_through_tests() -> Iterator[None]:
 
 def _has_own_blocks(connection: Any) -> bool:
     return not all(block._from_testcase for block in connection.atomic_blocks)
+
+
+def is_testing() -> bool:
+    """Return whether Django's test environment is set up, in which TEST MIRROR stands for a replica.
+
+    A mirror's connection cannot see the open transaction of a TestCase, so its primary is read instead.
+    """
+    utils: Any = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")

@@ -18,7 +18,7 @@ from scalekit.core.context import current_unit, unit_of_work
 from scalekit.db.cluster import current_cluster
 from scalekit.db.events import VISITOR_PINNED
 from scalekit.db.facts import PINS, dealings, pin
-from scalekit.db.transactions import is_open
+from scalekit.db.transactions import is_open, is_testing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,11 @@ def _written_on(connection: BaseDatabaseWrapper) -> None:
     # in the transaction and carry its facts.
     done.uncommitted.setdefault(connection.alias, PINS.get().get(connection.alias))
     pin(connection.alias)
-    connection.on_commit(partial(_committed_in, current_unit(), connection.alias, done))
+    hook = partial(_committed_in, current_unit(), connection.alias, done)
+    connection.on_commit(hook, robust=True)
+    if not is_testing():  # Django's captureOnCommitCallbacks counts on the order
+        # Before all others: one may read what was written here, and one that raises ends the row.
+        connection.run_on_commit.insert(0, connection.run_on_commit.pop())
 
 
 def _is_ours(hook: Any, done: Any) -> bool:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scalekit.db.monitor.judging import History, fault_of, proven, slowest
 from scalekit.db.monitor.reading import observation
 from scalekit.db.monitor.sights import Observation, Sight
+from scalekit.db.monitor.watching import _kept
 from scalekit.db.positions import Position
 
 LSN = 1000
@@ -119,8 +122,8 @@ def test_without_pg_monitor_a_position_is_proven_by_a_later_look_at_the_primary(
 
 def test_who_was_asked_meanwhile_is_known_to_be_further_and_never_less():
     sight = Sight(proven=Position(7, 1, 100))
-    assert sight.proving(Position(7, 1, 120)).has(Position(7, 1, 110))
-    assert sight.proving(Position(7, 1, 80)).has(Position(7, 1, 100))
+    assert sight.proving(Position(7, 1, 120), 1.0).has(Position(7, 1, 110))
+    assert sight.proving(Position(7, 1, 80), 1.0).has(Position(7, 1, 100))
 
 
 def test_near_is_who_keeps_up_and_may_be_trusted():
@@ -141,3 +144,11 @@ def test_a_standby_that_has_replayed_nothing_tells_nothing():
     row = (True, None, False, None, None, 1, True, 7, 8192, 1 << 24)
     with pytest.raises(TypeError):
         observation(row, at=0, took=0)
+
+
+def test_what_a_request_learned_before_the_probe_counts_no_more():
+    before = Sight(proven=Position(7, 1, 100), learned=5.0)
+    restarted = Sight(proven=Position(7, 1, 90), observed=seen())  # asked at a later moment
+    asked = restarted.observed.at - restarted.observed.took
+    assert not _kept(restarted, replace(before, learned=asked - 1)).has(Position(7, 1, 100))
+    assert _kept(restarted, replace(before, learned=asked + 1)).has(Position(7, 1, 100))

@@ -4,9 +4,11 @@ import time
 
 import pytest
 from django.core import signing
+from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory, override_settings
 
+from scalekit.db import writes
 from scalekit.db.events import PIN_EXPIRED, PIN_REFUSED
 from scalekit.db.middleware import HEADER, ReadYourWrites
 from scalekit.db.pins import Pin
@@ -76,8 +78,35 @@ def test_a_write_pins_api_clients_by_header(replicas):
     token = served(writing).headers[HEADER]
     answer = served(reading, **{HEADER: token})
     assert answer.content == b"default"
-    assert answer.headers[HEADER]
-    assert answer.cookies == {}
+    assert set(answer.headers) == {"Content-Type"}  # it wrote nothing, and a CDN may keep it
+
+
+def test_what_carries_a_pin_is_kept_by_no_cdn(replicas):
+    def public(request):
+        response = writing(request)
+        response["Cache-Control"] = "public, max-age=60"
+        return response
+
+    assert served(public).headers["Cache-Control"] == "max-age=60, private"
+
+
+@override_settings(SESSION_COOKIE_SAMESITE="None")
+def test_the_cookie_goes_where_the_session_s_goes(replicas):
+    assert served(writing).cookies[COOKIE]["samesite"] == "None"
+
+
+def test_hooks_that_came_before_the_write_read_what_was_written(replicas, monkeypatch):
+    monkeypatch.setattr(writes, "is_testing", lambda: False)  # order them as in production
+    seen = []
+
+    def hooked(request):
+        with transaction.atomic():
+            transaction.on_commit(lambda: seen.append(reading(request).content))
+            writing(request)
+        return HttpResponse("written")
+
+    assert COOKIE in served(hooked).cookies
+    assert seen == [b"default"]
 
 
 @override_settings(SCALEKIT_DB_PIN_SECONDS=0.2)

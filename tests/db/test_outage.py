@@ -3,10 +3,12 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.template import engines
 from django.test import RequestFactory, override_settings
 
+from scalekit.core.context import unit_of_work
 from scalekit.db.events import PRIMARY_DOWN, PRIMARY_UP
 from scalekit.db.exceptions import PrimaryDown
 from scalekit.db.outage import state
@@ -117,6 +119,16 @@ def test_who_coped_with_it_keeps_the_answer(status):
 
 def test_other_errors_stay_what_they_are():
     assert answer(lambda request: HttpResponse(status=500)).status_code == 500
+
+
+def test_a_bug_stays_a_bug_during_an_outage():
+    middleware = ReadOnlyMode(losing(500))
+    request = RequestFactory().get("/")
+    with unit_of_work():
+        LOST.set("default")
+        assert middleware.process_exception(request, ZeroDivisionError()) is None
+        assert middleware.process_exception(request, OperationalError()).status_code == 503
+    assert middleware(request).status_code == 500
 
 
 def test_async_sites_too():

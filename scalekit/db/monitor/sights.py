@@ -30,13 +30,15 @@ class Observation:
 class Sight:
     """What routing may rely on: `reason` says why a server is out, and is empty for one that is well.
 
-    `proven` is a position that the server has certainly replayed, None where that is not known.
+    `proven` is a position that the server has certainly replayed, None where that is not known; `learned`
+    says when a request found that out (monotonic seconds), 0 if the monitor did.
     """
 
     reason: str = ""
     lag: float = 0.0
     proven: Position | None = None
     observed: Observation | None = None
+    learned: float = 0.0
 
     def has(self, position: Position) -> bool:
         return self.proven is not None and self.proven.reaches(position)
@@ -48,10 +50,10 @@ class Sight:
             return False
         return not (self.lag or seen.paused) and seen.position[:2] == position[:2]
 
-    def proving(self, position: Position) -> Sight:
-        """Return the sight of a server that was asked meanwhile."""
+    def proving(self, position: Position, at: float) -> Sight:
+        """Return the sight of a server that a request has asked `at` that time."""
         further = self.proven is None or position.reaches(self.proven)
-        return replace(self, proven=position) if further else self
+        return replace(self, proven=position, learned=at) if further else self
 
 
 UNSEEN = Sight()

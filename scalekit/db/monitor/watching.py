@@ -96,7 +96,10 @@ class Monitor:
     def learn(self, alias: str, position: Position) -> None:
         """Take note of what a request has found out about a replica: all others may rely on it."""
         with self._sights_lock:
-            self.sights = {**self.sights, alias: self.sight_of(alias).proving(position)}
+            self.sights = {
+                **self.sights,
+                alias: self.sight_of(alias).proving(position, monotonic()),
+            }
 
     def publish(self, watcher: _Round, sights: Mapping[str, Sight]) -> None:
         with self._sights_lock:
@@ -105,10 +108,14 @@ class Monitor:
 
 
 def _kept(new: Sight, old: Sight) -> Sight:
-    """Keep what a request has learned while the probe was under way."""
-    if old.proven is None or new.proven is None or not old.proven.reaches(new.proven):
+    """Keep what a request has learned while the probe was under way, and nothing older.
+
+    A standby that was restarted may show less than it did before.
+    """
+    if old.proven is None or new.proven is None or new.observed is None:
         return new
-    return new.proving(old.proven)
+    began = new.observed.at - new.observed.took
+    return new.proving(old.proven, old.learned) if old.learned > began else new
 
 
 def _watchable(cluster: Cluster) -> list[Primary]:

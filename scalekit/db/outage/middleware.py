@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.template import TemplateDoesNotExist, loader
 
@@ -34,13 +36,29 @@ class ReadOnlyMode(FlowMiddleware):
     def flow(self, request: HttpRequest) -> Flow:
         request.read_only = is_read_only()  # type: ignore[attr-defined]  # ours to add
         response: HttpResponseBase = yield None
-        if LOST.get() and response.status_code in FAILED:
+        if LOST.get() and response.status_code in FAILED and not _is_bug(request):
             return unavailable(request)
         return response
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:  # noqa: ARG002 - Django's
-        """Answer for a view before Django reports its error as a bug."""
-        return unavailable(request) if LOST.get() else None
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer for a view before Django reports its error as a bug; a bug stays one, also in an outage."""
+        if LOST.get() and comes_of_an_outage(exception):
+            return unavailable(request)
+        request._scalekit_bug = True  # type: ignore[attr-defined]  # noqa: SLF001 - ours to add
+        return None
+
+
+def _is_bug(request: HttpRequest) -> bool:
+    return bool(getattr(request, "_scalekit_bug", False))
+
+
+def comes_of_an_outage(error: BaseException | None) -> bool:
+    """Return whether a lost connection is what an exception, or one it came of, tells of."""
+    while error is not None:
+        if isinstance(error, (OperationalError, InterfaceError, SessionInterrupted)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def unavailable(request: HttpRequest) -> HttpResponse:

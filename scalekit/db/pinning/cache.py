@@ -83,7 +83,7 @@ class CachePinning(CookiePinning):
                 path=django_settings.SESSION_COOKIE_PATH,
                 secure=django_settings.SESSION_COOKIE_SECURE,
                 httponly=True,
-                samesite="Lax",
+                samesite=django_settings.SESSION_COOKIE_SAMESITE or None,
             )
         elif not who and self.user_cookie in request.COOKIES:
             response.delete_cookie(

@@ -38,5 +38,5 @@ class CookiePinning(Pinning):
             path=django_settings.SESSION_COOKIE_PATH,
             secure=django_settings.SESSION_COOKIE_SECURE,
             httponly=True,
-            samesite="Lax",
+            samesite=django_settings.SESSION_COOKIE_SAMESITE or None,
         )
