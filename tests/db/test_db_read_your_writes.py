@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core import signing
 from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
@@ -195,8 +196,6 @@ def test_an_unsafe_request_reads_from_the_primary(replicas):
 
 
 def test_under_asgi_a_reading_request_hops_to_no_thread(replicas, monkeypatch):
-    import asyncio
-
     from scalekit.db import middleware
 
     hops = []
@@ -212,9 +211,9 @@ def test_under_asgi_a_reading_request_hops_to_no_thread(replicas, monkeypatch):
     in_thread = middleware._in_thread
     monkeypatch.setattr(middleware, "_in_thread", lambda f: hops.append(f) or in_thread(f))
     request = RequestFactory().get("/")
-    asyncio.run(ReadYourWrites(view)(request))
+    async_to_sync(ReadYourWrites(view))(request)
     assert hops == []
-    response = asyncio.run(ReadYourWrites(view_that_writes)(RequestFactory().get("/")))
+    response = async_to_sync(ReadYourWrites(view_that_writes))(request)
     assert COOKIE in response.cookies
     assert len(hops) == 1
 

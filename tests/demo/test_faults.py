@@ -113,7 +113,7 @@ def test_what_a_killed_demo_left_is_cleared_by_the_next(start, tmp_path):
     killed.communicate()
     process = start("--tour", "--people", "4", "--photos", "6")
     status, lines = outcome(process)
-    assert status == 0, lines
+    assert status == 0, "\n".join(lines)
     assert processes_in(tmp_path) == []
 
 

@@ -13,6 +13,8 @@ PROJECT = Path(__file__).parent / "replica_project"
 ROOT = PROJECT.parents[3]
 PAGE = ROOT / "docs" / "howto" / "test_with_replicas.md"
 PYTEST = ["-m", "pytest", "-c", "/dev/null", "-W", "error", "-p", "scalekit.testing.plugin"]
+PYTEST += ["-p", "pytest_django.plugin"]
+QUIET = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 PYTEST += ["-p", "no:cacheprovider", "--rootdir", "."]
 RUNNERS = {
     "pytest": [*PYTEST, "-o", "python_files=*_tests.py"],
@@ -26,7 +28,7 @@ def passes(environment):
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=project,
-            env={**environment, "DJANGO_SETTINGS_MODULE": "settings", **extra},
+            env={**environment, "DJANGO_SETTINGS_MODULE": "settings", **QUIET, **extra},
             capture_output=True,
             text=True,
             timeout=100,
