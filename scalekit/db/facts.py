@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -69,6 +70,15 @@ REQUEST_SHARDS: Fact[Callable[[], Mapping[str, Any]] | None] = Fact("db_request_
 _pinning = threading.Lock()
 DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None)
 OVERRIDE: Fact[Override | None] = Fact("db_override", None)
+
+
+def _forget_after_fork() -> None:
+    global _pinning  # noqa: PLW0603 - a lock that the parent's threads held stays locked in the child
+    _pinning = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def dealings() -> Dealings | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -99,3 +100,13 @@ def test_wrong_options_are_refused(settings, options):
     settings.SCALEKIT_DB_DISCOVERY = {"default": {"BACKEND": path, "OPTIONS": options}}
     with pytest.raises(SettingInvalid, match=r"SCALEKIT_DB_DISCOVERY\['default'\]"):
         discoveries["default"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_that_was_forked_while_a_thread_asked_asks_too():
+    patroni = Patroni("default", urls=[NOWHERE])
+    with patroni._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if patroni._lock.acquire(blocking=False) else 1)
+    assert os.waitpid(child, 0)[1] == 0

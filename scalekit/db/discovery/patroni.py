@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,7 @@ class Patroni(Discovery):
         self._lock = threading.Lock()
         self._members: tuple[Member, ...] | None = None
         self._until = 0.0
+        _made.add(self)
 
     def primary(self) -> Address | None:
         members = self._known()
@@ -95,6 +98,19 @@ class Patroni(Discovery):
         request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked above
         with urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - checked above
             return json.loads(answer.read(MAX_BYTES))
+
+
+_made: weakref.WeakSet[Patroni] = weakref.WeakSet()
+
+
+def _forget_after_fork() -> None:
+    """Make new locks: one that a thread of the parent held while it asked stays locked in the child."""
+    for patroni in _made:
+        patroni._lock = threading.Lock()  # noqa: SLF001 - ours
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def read_members(cluster: Any) -> tuple[Member, ...]:
