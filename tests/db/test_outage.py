@@ -86,9 +86,22 @@ def test_who_waits_goes_on_when_the_primary_is_back(outages):
 
 def test_a_forked_child_knows_of_no_outage(outages, watched):
     outages.down("default", OSError())
-    outages.forget()
+    over = watched[0][1]
+    assert outages.is_current("default", over)
+    with over._cond:  # as a thread of the parent may hold it
+        outages.forget()
     assert not outages.is_down("default")
-    assert watched[0][1].is_set()
+    assert not outages.is_current("default", over)  # so whoever watches it stops
+
+
+def test_an_outage_that_nobody_can_watch_is_none(clock, announced):
+    def no_threads(alias, over):
+        raise RuntimeError("can't start new thread")
+
+    outages = Outages(clock, watch=no_threads)
+    outages.down("default", OSError("refused"))
+    assert not outages.is_down("default")
+    assert announced == [("db_primary_down", "default"), ("db_primary_up", "default")]
 
 
 def answer(view):

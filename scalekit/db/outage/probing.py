@@ -22,23 +22,20 @@ def probe_until_up(alias: str, over: threading.Event) -> None:
 def _probe(alias: str, over: threading.Event) -> None:
     from scalekit.db.outage.state import outages
 
-    while not over.wait(INTERVAL):
+    while not over.wait(INTERVAL) and outages.is_current(alias, over):
         try:
             connection: Any = connections.create_connection(alias)
-            is_back = _is_back(connection)
+            if _is_back(connection):
+                outages.up(alias)
         except Exception:  # whatever else is wrong, the outage must be able to end
             if not over.is_set():
                 logger.exception("Probing the primary %s failed", alias)
-            continue
-        if is_back:
-            outages.up(alias)
-        else:
-            connection.give_up()
 
 
 def _is_back(connection: Any) -> bool:
     try:
         connection.reach()
-    except Error:
+    except Error as error:
+        connection.give_up(error)
         return False
     return True

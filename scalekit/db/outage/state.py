@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from scalekit.db.outage.probing import probe_until_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger("scalekit.db")
 
 
 @dataclass(slots=True)
@@ -41,6 +44,11 @@ class Outages:
     def is_down(self, alias: str) -> bool:
         return alias in self._outages
 
+    def is_current(self, alias: str, over: threading.Event) -> bool:
+        """Return whether `over` is what the present outage of `alias` ends with."""
+        outage = self._outages.get(alias)
+        return outage is not None and outage.over is over
+
     def down(self, alias: str, error: BaseException) -> None:
         """Begin an outage, unless one is on."""
         with self._lock:
@@ -49,7 +57,11 @@ class Outages:
             outage = Outage(self._clock(), str(error).strip())
             self._outages[alias] = outage
         PRIMARY_DOWN.emit(alias=alias, error=outage.error)
-        self._watch(alias, outage.over)
+        try:
+            self._watch(alias, outage.over)
+        except RuntimeError:  # no threads left; an outage that nobody watches would never end
+            logger.exception("Nobody can watch the primary %s", alias)
+            self.up(alias)
 
     def up(self, alias: str) -> None:
         """End an outage, if one is on, and let those go on who wait."""
@@ -75,11 +87,12 @@ class Outages:
         raise PrimaryDown(f"The primary {alias} is down: {outage.error}")
 
     def forget(self) -> None:
-        """Forget all, as a forked child must: its parent's threads do not watch for it."""
-        outages, self._outages = self._outages, {}
+        """Forget all, as a forked child must: its parent's threads do not watch for it.
+
+        Sets no `over`: nobody waits in a child, and a thread of the parent may have held its lock.
+        """
+        self._outages = {}
         self._lock = threading.Lock()
-        for outage in outages.values():
-            outage.over.set()
 
 
 outages = Outages()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from functools import cached_property
@@ -12,8 +13,13 @@ from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 
 from scalekit.db.backends.postgresql import following, pools
-from scalekit.db.backends.postgresql.failures import is_server_lost, is_unreachable, was_demoted
-from scalekit.db.backends.postgresql.sockets import hung_up, lines
+from scalekit.db.backends.postgresql.failures import (
+    is_server_lost,
+    is_silence,
+    is_unreachable,
+    was_demoted,
+)
+from scalekit.db.backends.postgresql.sockets import hung_up, limited, lines
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import discoveries
 from scalekit.db.exceptions import PrimaryDown, StalePrimary
@@ -24,6 +30,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _making_pools = threading.RLock()
+
+
+def _forget_after_fork() -> None:
+    global _making_pools  # noqa: PLW0603 - a lock that the parent's threads held stays locked in the child
+    _making_pools = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 CONNECT_TIMEOUT = 2  # seconds; libpq waits two minutes for a host that is gone
 
 
@@ -131,7 +146,7 @@ class Connecting(base.DatabaseWrapper):
         pooled = self.settings_dict
         self.settings_dict = {**pooled, "OPTIONS": options}
         try:
-            with self.wrap_database_errors:
+            with self.wrap_database_errors, limited(CONNECT_TIMEOUT):
                 super().connect()
         finally:
             self.close()
@@ -139,9 +154,13 @@ class Connecting(base.DatabaseWrapper):
         if outages.is_down(self.alias):
             self.close_pool()
 
-    def give_up(self) -> None:
-        """Wake whoever still waits for a server that lets nobody in; what it was asked may have been done."""
-        lines.cut(self.alias)
+    def give_up(self, error: BaseException) -> None:
+        """Wake whoever still waits for a server, if it was silent; what it was asked may have been done.
+
+        A server that turned us away may be at work for others.
+        """
+        if is_silence(error):
+            lines.cut(self.alias)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         opened = super().get_new_connection

@@ -40,17 +40,44 @@ def is_recovery_conflict(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and sqlstate(error) == SERIALIZATION_FAILURE
 
 
-_REFUSAL = re.compile(r"FATAL:\s+(.*)")
+# FATAL in the language of the server; libpq puts two spaces after it and nowhere else.
+_REFUSAL = re.compile(r"(?:\A|: )[^:\n]+:  (.*)")
 _NOT_UP = ("the database system is", "terminating connection")
+_OUR_FAULT = re.compile(
+    r"could not create socket|Too many open files|out of memory|SSL error:|does not support SSL"
+    r"|certificate|private key|fe_sendauth"
+)
+_ATTEMPT = re.compile(r"^- host: ", re.MULTILINE)  # psycopg's list of all hosts that it has tried
+_TIMED_OUT = "timeout expired"
+_NO_PRIMARY = re.compile(
+    r"Connection refused|Connection reset|closed the connection unexpectedly"
+    r"|session is read-only|in hot standby|:  (?:the database system is|terminating connection)"
+)
 
 
 def is_unreachable(error: BaseException) -> bool:
     """Return whether a failure to connect means that no server takes queries there.
 
     One that answers and turns us away (a wrong password, an unknown database, too many clients) is not
-    down. libpq gives no SQLSTATE for it, only the words.
+    down, nor is one that we fail to ask. libpq gives no SQLSTATE for it, only the words.
     """
-    return all(words.startswith(_NOT_UP) for words in _REFUSAL.findall(str(error)))
+    words = str(error)
+    if _OUR_FAULT.search(words):
+        return False
+    return all(refusal.startswith(_NOT_UP) for refusal in _REFUSAL.findall(words))
+
+
+def is_silence(error: BaseException) -> bool:
+    """Return whether a failure to connect was a server that said nothing at all until the time was up.
+
+    Only then do older connections wait in vain. Any other answer, and any failure of our own, may go
+    together with connections that are well. Of several hosts, none may have said more than that it is
+    no primary.
+    """
+    words = str(error)
+    attempts = _ATTEMPT.split(words)[1:] or [words]
+    silent = [attempt for attempt in attempts if _TIMED_OUT in attempt]
+    return bool(silent) and all(_TIMED_OUT in a or _NO_PRIMARY.search(a) for a in attempts)
 
 
 def was_demoted(error: BaseException, connection: Any) -> bool:

@@ -42,6 +42,9 @@ def connect(alias: str, params: dict[str, Any], open_: Callable[..., Any]) -> An
             if others in ([], candidates):
                 raise
             candidates = others
+        except BaseException:
+            connection.close()
+            raise
         else:
             return connection
 
@@ -56,6 +59,7 @@ def _survey(
     for candidate in candidates:
         with suppress(DatabaseWrapper.Database.Error):  # a standby, as a rule, or one that is down
             connection = open_(**_towards(params, [candidate]))
+            lines.add(alias, connection)  # it may hang in what follows
             connection.autocommit = True
             identity = identify(connection)
             timelines.saw(identity.system, identity.timeline)
@@ -64,6 +68,7 @@ def _survey(
 
 
 def _check(alias: str, connection: Any) -> None:
+    lines.add(alias, connection)  # it may hang in what follows
     connection.autocommit = True  # else asking would begin a transaction
     identity = identify(connection)
     timelines.require_newest(alias, connection, identity)

@@ -2,7 +2,7 @@
 
 The kernel of a frozen server still acknowledges, so no TCP setting ends such a wait; and a time limit on
 queries would kill slow reports. Instead, whenever a replica leaves the rotation it is asked for a
-connection: one that does not even give that hangs, and what waits for it is woken, to go on elsewhere.
+connection: one that does not say a word hangs, and what waits for it is woken, to go on elsewhere.
 A primary that is silent is looked for among its hosts; only when it is found nowhere is it given up.
 """
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error, connections
 
 from scalekit.db.backends.postgresql import following
-from scalekit.db.backends.postgresql.failures import is_unreachable
-from scalekit.db.backends.postgresql.sockets import lines
+from scalekit.db.backends.postgresql.failures import is_silence, is_unreachable
+from scalekit.db.backends.postgresql.sockets import limited, lines
 from scalekit.db.events import PRIMARY_SILENT, READS_FREED, REPLICA_DOWN
 from scalekit.db.outage.state import outages
 
@@ -27,15 +27,21 @@ PATIENCE = 2  # seconds; libpq knows no less
 
 
 def free_if_hung(alias: str) -> None:
-    """Cut the connections of `alias` unless its server lets us in. Takes `PATIENCE` seconds at most."""
+    """Cut the connections of `alias` if its server is silent. Takes twice `PATIENCE` seconds at most.
+
+    One that turns us away (too many clients, say) is at work for those whom it has let in.
+    """
     connection: Any = connections.create_connection(alias)
     options = {k: v for k, v in connection.settings_dict["OPTIONS"].items() if k != "pool"}
     options["connect_timeout"] = PATIENCE
     connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
     connection.moves_reads = False
     try:
-        connection.connect()
+        with limited(PATIENCE):
+            connection.connect()
     except (Error, connection.Database.Error) as error:
+        if not is_silence(error):
+            return
         cut = lines.cut(alias)
         READS_FREED.emit(alias=alias, connections=cut, error=str(error).strip())
     finally:
@@ -69,7 +75,11 @@ def _look(what: Callable[[str], None], alias: str) -> None:
 
     if lines.has(alias) and alias not in _looking:
         _looking.add(alias)
-        threading.Thread(target=look, name=f"scalekit-look-{alias}", daemon=True).start()
+        try:
+            threading.Thread(target=look, name=f"scalekit-look-{alias}", daemon=True).start()
+        except RuntimeError:  # no threads left
+            _looking.discard(alias)
+            raise
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,8 +6,8 @@ number of its timeline shows that they would be lost.
 
 from __future__ import annotations
 
+import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,13 @@ class Identity:
 
 def identify(connection: Any) -> Identity:
     """Ask a new connection in autocommit mode. A standby has no timeline of its own to tell."""
-    with suppress(connection.Error):  # a service that only resembles PostgreSQL
+    try:
         system, timeline = connection.execute(IDENTITY).fetchone()
-        return Identity(system, timeline or 0)
-    return Identity()
+    except connection.Error:
+        if connection.closed:
+            raise
+        return Identity()  # a service that only resembles PostgreSQL
+    return Identity(system, timeline or 0)
 
 
 class Timelines:
@@ -79,5 +82,11 @@ class Timelines:
     def forget(self) -> None:
         self._newest.clear()
 
+    def forget_after_fork(self) -> None:
+        """Make a new lock: one that another thread of the parent held stays locked in the child."""
+        self._lock = threading.Lock()
+
 
 timelines = Timelines()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=timelines.forget_after_fork)
