@@ -49,8 +49,9 @@ class Visitor:
     def log_in(self, username: str, password: str) -> None:
         self.submit("/login/", {"username": username, "password": password})
 
-    def is_logged_in(self, path: str = "/settings/") -> bool:
-        return self.http.get(path, follow_redirects=False).status_code == httpx.codes.OK
+    def status_of(self, path: str) -> int:
+        """Return the status of a page, not followed elsewhere; 302 where one must log in."""
+        return self.http.get(path, follow_redirects=False).status_code
 
 
 def checked(response: httpx.Response) -> httpx.Response:

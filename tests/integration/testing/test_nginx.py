@@ -36,13 +36,20 @@ def test_dead_web_server_costs_no_request(balanced, fetch):
     assert [fetch(balancer, "/", method).status for method in ("GET", "POST") * 4] == [200] * 8
 
 
-@pytest.mark.parametrize("status", [502, 503])
-def test_failing_web_server_is_covered_by_the_next(scalekit_servers, origin, fetch, status):
-    failing = scalekit_servers.nginx(
-        "failing", f"server {{ listen @{{address}}; return {status}; }}"
-    )
+def answering(servers, status):
+    return servers.nginx("failing", f"server {{ listen @{{address}}; return {status}; }}")
+
+
+def test_failing_web_server_is_covered_by_the_next(scalekit_servers, origin, fetch):
+    failing = answering(scalekit_servers, 502)
     balancer = scalekit_servers.load_balancer("lb", [failing.address, origin("web").address])
     assert [fetch(balancer, "/").status for _ in range(3)] == [200] * 3
+
+
+def test_a_503_is_the_site_s_answer_and_puts_no_server_out(scalekit_servers, fetch):
+    refusing = answering(scalekit_servers, 503)
+    balancer = scalekit_servers.load_balancer("lb", [refusing.address])
+    assert [fetch(balancer, "/").status for _ in range(3)] == [503] * 3
 
 
 def test_hanging_web_server_is_covered_by_the_next(scalekit_servers, origin, fetch):
