@@ -80,8 +80,9 @@ class Tour:
             yield names.get(line["upstream"].split(",")[-1].strip(), "another")
 
     def probes_and_metrics_answer(self) -> str:
-        for path in ("/livez", "/readyz"):
-            self.visitor.get(path)
+        self.visitor.get("/livez")
+        ready = httpx.codes.OK
+        wait_for(lambda: self.visitor.status_of("/readyz") == ready, "/readyz did not answer 200")
         closed = self.visitor.http.get("/metrics").status_code
         require(closed in {401, 403, 404}, f"/metrics is open to everyone ({closed})")
         return (
@@ -129,7 +130,18 @@ class Tour:
         for _ in range(40):
             stranger.get("/explore/")
         killed.start()
+        self._wait_for_reads_of(killed.name)
         return f"{killed.name} was killed; 40 of 40 requests were answered"
+
+    def _wait_for_reads_of(self, replica: str) -> None:
+        """Go on when a replica that was away is in rotation again."""
+        before, stranger = self.metrics.reads_by_alias()[replica], Visitor(self.site.url)
+
+        def is_back() -> bool:
+            stranger.get("/explore/")
+            return self.metrics.reads_by_alias()[replica] > before
+
+        wait_for(is_back, f"{replica} took no reads after it had come back")
 
     def reads_go_on_without_the_primary(self) -> str:
         stranger, profile = Visitor(self.site.url), {"name": "A Visitor", "bio": "Still here"}
