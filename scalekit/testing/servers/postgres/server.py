@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _MAKE_SLOT = """\
 SELECT pg_create_physical_replication_slot(%s, true)
 WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %s)"""
-_STREAMS_FROM = "SELECT sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+# Asked of the upstream: a receiver calls itself streaming before it has found out that it may not.
+_IS_FOLLOWED = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
 _HAS_REPLAYED = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
 _POSITION = """\
 SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text"""
@@ -108,7 +109,9 @@ class Postgres(Instance):
         """Return when a standby streams from its upstream, at most after `seconds`."""
         upstream = self._upstream()
         limit = self.waits.act if seconds is None else seconds
-        if not self.waits.happens(lambda: self.execute(_STREAMS_FROM) == [(upstream.port,)], limit):
+        if not self.waits.happens(
+            lambda: upstream.execute(_IS_FOLLOWED, [self.name]) == [(True,)], limit
+        ):
             raise ServerTimeout(
                 f"{self.name} did not stream from {upstream.name} within {limit:g} s; {tail(self.log)}"
             )
