@@ -50,7 +50,9 @@ def test_a_read_on_an_idle_connection_to_a_hung_replica_is_freed(pair):
         started = time.monotonic()
         assert read_in_a_request() == "Ann"
         assert time.monotonic() - started < 4
-    assert {"db_reads_freed", "db_read_retried"} <= {name for name, _ in told}
+        # A pool may give up waiting for a connection a moment before those that wait are woken.
+        both = {"db_reads_freed", "db_read_retried"}
+        assert eventually(lambda: both <= {name for name, _ in told}) is not None
     connections.close_all()
 
 
