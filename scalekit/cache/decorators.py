@@ -100,7 +100,7 @@ class _Cached:
         if self._descriptor is staticmethod or first is None:
             return self
         method = copy.copy(self)
-        method._bound = (first,)  # noqa: SLF001
+        method._bound = (first,)  # noqa: SLF001 - of our own class
         return method
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -128,7 +128,7 @@ def _encode_instance(instance: Any, database: Database) -> str:
     if instance.pk is None or instance._state.adding:  # noqa: SLF001 - how Django itself names it
         msg = f"it is an unsaved {type(instance).__name__}, which has no identity yet."
         raise UncacheableArgument(msg)
-    alias = instance._state.db  # noqa: SLF001
+    alias = instance._state.db  # noqa: SLF001 - Django keeps it there
     home = None if alias is None else database(alias)
     return _framed("o", encode((instance._meta.label_lower, instance.pk, home)))  # noqa: SLF001
 

@@ -64,7 +64,7 @@ class CdnStaticFilesStorage(ManifestStaticFilesStorage):
         folder, base = posixpath.split(name.replace("\\", "/"))
         draft_name = posixpath.join(folder, f".{base}.{token_hex(8)}")
         draft = super()._save(draft_name, content)  # type: ignore[misc]  # not in the stubs
-        os.replace(self.path(draft), self.path(name))  # noqa: PTH105
+        os.replace(self.path(draft), self.path(name))  # noqa: PTH105 - the storage gives text
         self._unpublished.add(name)
         return name
 

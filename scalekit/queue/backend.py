@@ -70,7 +70,7 @@ class DramatiqBackend(OnDramatiq, Base):  # type: ignore[misc]  # check() yields
 
     def __new__(cls, alias: str, params: dict[str, Any]) -> Any:
         # Nothing that the two hand over differs but who calls.
-        caller = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001
+        caller = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001 - who makes it tells the framework
         if caller == BACKPORT != PRIMARY:
             return _backport_twin()(alias, params)
         return super().__new__(cls)

@@ -47,3 +47,15 @@ def shards(tmp_path):
     with databases(entries, SCALEKIT_DB_SHARDING=sharding(*names)):
         create_tables("default", *names)
         yield names
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()

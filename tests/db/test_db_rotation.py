@@ -6,18 +6,6 @@ from scalekit.db.events import REPLICA_DOWN, REPLICA_UP
 from scalekit.db.rotation import Rotation
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def rotation(clock):
     return Rotation(clock)

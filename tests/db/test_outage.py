@@ -18,18 +18,6 @@ from scalekit.db.outage.middleware import ReadOnlyMode
 from scalekit.db.outage.state import Outages
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def watched():
     return []
