@@ -23,6 +23,17 @@ def skipped_without_leave(reports: list[pytest.TestReport]) -> list[str]:
     return [node for node, reason in reasons.items() if ALLOWED_SKIP not in reason]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a test on real servers a second try, which the summary shows.
+
+    Such tests measure seconds, with twenty processes on whatever cores there are: when the machine
+    stalls, a promise is not broken. One that is broken fails twice.
+    """
+    for item in items:
+        if item.get_closest_marker("servers") or item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a run in CI that has left something out."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
