@@ -13,3 +13,11 @@ class UncacheableFunction(ScalekitError, TypeError):
 
 class UncacheableValue(ScalekitError, TypeError):
     """A function returned something that cannot be stored."""
+
+
+class Unreadable(ScalekitError, ValueError):
+    """What is stored cannot be read: damaged, forged, or written by another release."""
+
+
+class SerializerMissing(ScalekitError, ImportError):
+    """The package that a serializer needs is not installed."""

@@ -64,7 +64,7 @@ class Store:
         if stored is None:
             return MISSING
         try:
-            return unpack(stored)
+            return unpack(stored).value
         except Exception as error:  # noqa: BLE001 - unpickling may raise anything
             CACHE_UNREADABLE.emit(alias=self.alias, error=repr(error))
             return MISSING

@@ -1,14 +1,34 @@
-"""How a value is stored: marked with the format that wrote it, pickled, never trusted to be readable."""
+"""How a value is stored: an envelope that says what wrote it, when, and for what; signed, else not read.
+
+    V sk version codec flags | id created delta soft-expiry | stamps | payload | signature
+
+The first byte is the kind of what is stored under a key: a value (``V``), as against a lease or a hold.
+"""
 
 from __future__ import annotations
 
-import pickle
+import math
 from enum import Enum
-from typing import Any, Final, Literal
+from hmac import compare_digest
+from secrets import token_bytes
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from scalekit.cache.exceptions import UncacheableValue
+from scalekit.cache.clock import now
+from scalekit.cache.compression import compress, decompress
+from scalekit.cache.exceptions import Unreadable
+from scalekit.cache.serializers import serializer_of
+from scalekit.cache.signatures import SIZE, signers
 
-FORMAT = b"scalekit\x01"
+if TYPE_CHECKING:
+    from scalekit.cache.serializers.base import Serializer
+
+VALUE = b"V"
+FORMAT = VALUE + b"sk\x01"  # kind, magic, version of the envelope
+ID = slice(6, 14)  # where an entry's id stands in its bytes; Lua counts from 1: sub(entry, 7, 14)
+
+_HEAD = Struct(">5sB8sdfdH")
+_CODEC = slice(4, 5)
 
 
 class Missing(Enum):
@@ -23,17 +43,67 @@ class Missing(Enum):
 MISSING: Final = Missing.MISSING
 
 
-def pack(value: Any) -> bytes:
-    """Return `value` ready to be stored. Raises `UncacheableValue`."""
+class Entry(NamedTuple):
+    """One stored value. Times are seconds since the epoch; `delta` is how many seconds its load took.
+
+    `soft_expiry` is infinite for a value that does not age. `stamps` are, as they were given to `pack`,
+    the stamps of the names whose change ends the value.
+    """
+
+    value: Any
+    id: bytes
+    created: float
+    delta: float
+    soft_expiry: float
+    stamps: bytes
+
+
+def pack(  # noqa: PLR0913 - one for each field of the envelope
+    value: Any,
+    *,
+    serializer: Serializer | None = None,
+    key: str = "",
+    created: float | None = None,
+    delta: float = 0.0,
+    soft_ttl: float | None = None,
+    stamps: bytes = b"",
+) -> bytes:
+    """Return `value` ready to be stored under `key`, where alone it can be read. Raises `UncacheableValue`.
+
+    `created` is now unless given; `delta` are the seconds its load took; `soft_ttl` the seconds after
+    which it is stale; `stamps` at most 65,535 bytes.
+    """
+    serializer = serializer or serializer_of("default")
+    created = now() if created is None else created
+    flags, payload = compress(serializer.dumps(value))
+    soft_expiry = math.inf if soft_ttl is None else created + soft_ttl
+    written = FORMAT + serializer.codec
+    head = _HEAD.pack(written, flags, token_bytes(8), created, delta, soft_expiry, len(stamps))
+    entry = head + stamps + payload
+    return entry + signers()[0](key, entry)
+
+
+def unpack(stored: object, *, serializer: Serializer | None = None, key: str = "") -> Entry:
+    """Return what `pack` was given. Raises `Unreadable`, and deserializes nothing that we did not sign."""
+    serializer = serializer or serializer_of("default")
+    if not isinstance(stored, bytes) or len(stored) < _HEAD.size + SIZE:
+        raise Unreadable("It is no entry: too short, or no bytes at all.")
+    if stored[: _CODEC.stop] != FORMAT + serializer.codec:
+        raise Unreadable("It is of another format, or written by another serializer.")
+    entry = memoryview(stored)[:-SIZE]
+    _verify(key, entry, stored[-SIZE:])
+    _, flags, id_, created, delta, soft_expiry, size = _HEAD.unpack_from(entry)
+    start = _HEAD.size + size
+    payload: memoryview | bytes = entry[start:]
     try:
-        return FORMAT + pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
-        msg = f"A {type(value).__name__} cannot be stored: {error}. Return plain data instead."
-        raise UncacheableValue(msg) from error
+        value = serializer.loads(decompress(flags, entry[start:]) if flags else payload)
+    except Exception as error:  # unpickling may raise anything
+        raise Unreadable(f"Its value cannot be read any more: {error!r}.") from error
+    return Entry(value, id_, created, delta, soft_expiry, stored[_HEAD.size : start])
 
 
-def unpack(stored: object) -> Any:
-    """Return the value. Raises whatever reading garbage, or an older release's value, may raise."""
-    if not isinstance(stored, bytes) or not stored.startswith(FORMAT):
-        raise ValueError("another format")
-    return pickle.loads(memoryview(stored)[len(FORMAT) :])  # noqa: S301 - our own cache, see docs
+def _verify(key: str, entry: memoryview, code: bytes) -> None:
+    for sign in signers():
+        if compare_digest(sign(key, entry), code):
+            return
+    raise Unreadable("Its signature is not ours, or it was written for another key.")

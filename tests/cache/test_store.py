@@ -6,9 +6,9 @@ import pytest
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 
-from scalekit.cache import MISSING, UncacheableValue, cached
+from scalekit.cache import MISSING, cached
 from scalekit.cache.store import store_of
-from scalekit.cache.values import FORMAT, pack, unpack
+from scalekit.cache.values import FORMAT
 
 
 class ResponseError(Exception):
@@ -169,16 +169,6 @@ def test_debts_are_bounded(brittle, monkeypatch):
     for n in range(50):
         load.invalidate(n)
     assert len(store_of("default")._owed) == 10
-
-
-def test_values_round_trip():
-    for value in (None, 0, "", [], {"a": (1, b"x")}):
-        assert unpack(pack(value)) == value
-
-
-def test_what_cannot_be_pickled_is_refused():
-    with pytest.raises(UncacheableValue, match="function cannot be stored"):
-        pack(lambda: 1)
 
 
 def test_an_unknown_alias_is_the_project_s_fault_and_shows():
