@@ -16,9 +16,11 @@ from scalekit.cache.events import CACHE_BREAKER, CACHE_FAILED, CACHE_UNREADABLE
 from scalekit.cache.values import MISSING, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from django.core.cache.backends.base import BaseCache
+
+    from scalekit.cache.local import LocalTier
 
 _OWED = 10_000  # keys that one process remembers to delete when the cache is back
 
@@ -93,6 +95,60 @@ class Store:
 
         if not self._try("delete", delete):
             self._owe(key)
+
+    @property
+    def local(self) -> LocalTier | None:
+        """The process-local tier of a tiered cache."""
+        return getattr(caches[self.alias], "local", None)
+
+    def hold(self, names: Sequence[str], seconds: float, *, holder: str) -> bool:  # noqa: ARG002
+        """Announce that a transaction, `holder`, may change what `names` stand for; first write, before COMMIT.
+
+        Until it is released, for at most `seconds`, nothing that depends on a name is read from the cache
+        or stored in it. Names are keys as the server sees them (`made_key`). Return False if the cache
+        could not be told; never raise.
+        """
+        return not self.is_down
+
+    def release(
+        self,
+        names: Sequence[str],
+        *,
+        holder: str,  # noqa: ARG002
+        changed: bool,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """End what `hold` began: after COMMIT with `changed` and the portable facts, after ROLLBACK without.
+
+        Changed: what depends on a name is void, and later loads see at least what `facts` say. Not
+        changed: what was valid before is valid again. What cannot be told now is told when the cache
+        is back.
+        """
+        if changed:
+            self.invalidate(names, facts=facts)
+
+    def invalidate(self, names: Sequence[str], *, facts: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Make void what depends on `names`, without a hold before it."""
+        for name in names:
+            self._try("delete", lambda cache, name=name: cache.delete(name))
+
+    async def ahold(self, names: Sequence[str], seconds: float, *, holder: str) -> bool:
+        return self.hold(names, seconds, holder=holder)
+
+    async def arelease(
+        self,
+        names: Sequence[str],
+        *,
+        holder: str,
+        changed: bool,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.release(names, holder=holder, changed=changed, facts=facts)
+
+    async def ainvalidate(
+        self, names: Sequence[str], *, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        self.invalidate(names, facts=facts)
 
     def made_key(self, key: str) -> str:
         """Return the key as the server sees it: KEY_FUNCTION may give each tenant its own."""
