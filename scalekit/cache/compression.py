@@ -25,7 +25,7 @@ def compress(payload: bytes) -> tuple[int, bytes]:
     return (kind, smaller) if len(smaller) < len(payload) else (PLAIN, payload)
 
 
-def decompress(kind: int, payload: memoryview) -> bytes:
+def decompress(kind: int, payload: bytes | memoryview) -> bytes:
     """Return what `compress` was given. Raises whatever damaged bytes make the library raise."""
     if kind == ZLIB:
         return zlib.decompress(payload)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from hashlib import blake2b
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings as django_settings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZE = 16  # bytes of a code: 128 bits, which nobody can guess
+_END = b"\0"  # of the key, which has none: what is signed can be cut in one way alone
 _SALT = "scalekit.cache.signatures"
 
 
@@ -35,7 +37,7 @@ def keyed_blake2b(secret: bytes) -> Signer:
 
     def sign(key: str, entry: bytes | memoryview) -> bytes:
         code = keyed.copy()
-        code.update(f"{len(key)}:{key}".encode())
+        code.update(key.encode() + _END)
         code.update(entry)
         return code.digest()
 
@@ -46,7 +48,7 @@ def hmac_sha256(secret: bytes) -> Signer:
     """Return a signer by HMAC-SHA-256 (RFC 2104), for those whose auditors ask for it."""
 
     def sign(key: str, entry: bytes | memoryview) -> bytes:
-        return hmac.digest(secret, f"{len(key)}:{key}".encode() + entry, "sha256")[:SIZE]
+        return hmac.digest(secret, key.encode() + _END + entry, "sha256")[:SIZE]
 
     return sign
 
@@ -58,9 +60,17 @@ _DIGESTS: dict[str, Callable[[bytes], Signer]] = {
 _signers: list[Signer] = []
 
 
-def signers() -> list[Signer]:
-    """Return the signer of SECRET_KEY, and those of SECRET_KEY_FALLBACKS, whose entries are read too."""
-    return _signers or _make()
+def sign(key: str, entry: bytes | memoryview) -> bytes:
+    """Return the code of `entry`, stored under `key`, by SECRET_KEY."""
+    return (_signers or _make())[0](key, entry)
+
+
+def is_signed(key: str, entry: bytes | memoryview, code: bytes) -> bool:
+    """Return whether SECRET_KEY, or one of SECRET_KEY_FALLBACKS, made this code."""
+    for signer in _signers or _make():  # noqa: SIM110 - any() costs half as much as the digest
+        if compare_digest(signer(key, entry), code):
+            return True
+    return False
 
 
 def _make() -> list[Signer]:

@@ -59,18 +59,13 @@ class FaithfulSerializer(Serializer):
 
 
 def same(one: Any, other: Any) -> bool:
-    """Return whether the two are equal and of the same types all the way down."""
-    if type(one) is not type(other):
+    """Return whether the two are equal, and of the same types all the way down."""
+    if type(one) is not type(other) or getattr(one, "tzinfo", None) != getattr(
+        other, "tzinfo", None
+    ):
         return False
     if isinstance(one, dict):
-        return len(one) == len(other) and all(
-            same(*keys) and same(*items)
-            for keys, items in zip(
-                zip(one, other, strict=True),
-                zip(one.values(), other.values(), strict=True),
-                strict=True,
-            )
-        )
+        return same(list(one.items()), list(other.items()))
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN
