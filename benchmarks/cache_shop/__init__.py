@@ -1,0 +1,3 @@
+"""The little shop whose pages the cache benchmarks keep."""
+
+from __future__ import annotations
