@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import enum
+import shutil
 import subprocess
 import sys
-from datetime import UTC, date, datetime, time, timedelta
+import sysconfig
+from copy import deepcopy
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from inspect import signature
+from pathlib import Path
 from types import SimpleNamespace
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -15,6 +20,8 @@ from hypothesis import strategies as st
 
 from scalekit.cache.exceptions import UncacheableArgument
 from scalekit.cache.keys import KeyMaker, encode
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Colour(enum.Enum):
@@ -28,6 +35,11 @@ class Mode(enum.StrEnum):
 class Right(enum.Flag):
     READ = 1
     WRITE = 2
+
+
+class Nowhere(tzinfo):
+    def utcoffset(self, when):
+        return timedelta(0)
 
 
 def instance(label="shop.item", pk=1, db="default", *, adding=False):
@@ -74,25 +86,32 @@ def test_golden_key():
     assert maker.key((42,), {}) == key
 
 
-def test_a_key_is_the_same_under_every_hash_seed():
-    code = (
-        "from scalekit.cache.keys import encode; print(encode({'a': {1, 'x', None, 2.5}, 'b': ()}))"
+FOUND = (shutil.which(f"python3.{minor}") for minor in range(11, 20))
+PYTHONS = {sys.executable, *filter(None, FOUND)}
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_a_key_is_the_same_under_every_hash_seed_and_python(python, seed):
+    value = "{'a': {1, 'x', None, 2.5}, 'b': frozenset('abcdef'), 'c': datetime.max}"
+    code = f"from datetime import *; from scalekit.cache.keys import encode; print(encode({value}))"
+    said = subprocess.check_output(
+        [python, "-c", code],
+        env={"PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}"},
+        text=True,
     )
-    said = {
-        subprocess.check_output(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-        )
-        for seed in ("0", "1", "4242")
-    }
-    assert len(said) == 1
+    assert said.strip() == encode(eval(value, {"datetime": datetime}))
 
 
+BERLIN, PARIS = ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/Paris")
 DIFFERENT = [
     1, True, 1.0, "1", b"1", Decimal(1), None, "None", "", (), [], {}, set(), frozenset(), (1,), [1], ((1,),),
     ("a", "b"), ("a,b",), ("ab",), "s1:a", ("s1:a",), ("a", "s1:b"), {"a": 1}, {"a": "1"}, {1: "a"}, [("a", 1)],
     date(2026, 1, 1), datetime(2026, 1, 1), "2026-01-01", Colour.RED, "red", Mode.FAST, "fast",  # noqa: DTZ001
     Right.READ, Right.READ | Right.WRITE, UUID(int=1), str(UUID(int=1)), 0, -1, 10**5000,
+    time(1, 2), time(1, 2, tzinfo=UTC), time(1, 2, tzinfo=BERLIN), time(1, 2, tzinfo=PARIS),
+    datetime(2026, 1, 1, fold=1), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),  # noqa: DTZ001
+    datetime(2026, 1, 1, tzinfo=BERLIN), datetime(2026, 1, 1, tzinfo=PARIS), timedelta(1), timedelta(seconds=1),
     instance(), instance(pk=2), instance(pk="1"), instance("shop.other"), instance(db="shard_1"), ("shop.item", 1),
 ]  # fmt: skip
 
@@ -128,6 +147,20 @@ def test_what_stands_side_by_side_cannot_be_cut_elsewhere(one, other):
     assert joined == (list(map(encode, one)) == list(map(encode, other)))
 
 
+def turned(value):
+    """Return an equal value whose dicts and sets are in another order."""
+    if isinstance(value, dict):
+        return {key: turned(value[key]) for key in reversed(value)}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(turned, value))
+    return deepcopy(value)
+
+
+@given(values)
+def test_equal_values_have_equal_text(value):
+    assert encode(turned(value)) == encode(value)
+
+
 def maker_of(function, **options) -> KeyMaker:
     return KeyMaker("m.f", options.pop("version", 1), signature(function), **options)
 
@@ -138,6 +171,55 @@ def test_one_call_has_one_key_however_it_is_written():
     key = maker_of(f).key
     assert key((1,), {}) == key((), {"a": 1}) == key((1, 2), {"c": 3}) == key((), {"b": 2, "a": 1})
     assert key((1, 2, 3), {}) != key((1, 2), {"c": 4}) != key((1, 2), {"d": 3})
+
+
+simple = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.dates() | st.uuids()
+)
+calls = st.lists(simple | values, max_size=3).map(tuple)
+
+
+@given(calls, calls)
+def test_the_local_key_is_equal_when_the_key_is(one, other):
+    def f(*rest): ...
+
+    def g(a=None, b=0, c=""): ...
+
+    for maker in (maker_of(f), maker_of(g)):
+        same_key = maker.key(one, {}) == maker.key(other, {})
+        assert (maker.local(one, {}) == maker.local(other, {})) == same_key
+        assert maker.local(one, {}) == maker.local(deepcopy(one), {})
+        assert hash(maker.local(one, {})) == hash(maker.local(deepcopy(one), {}))
+
+
+def test_local_keys_are_typed_and_belong_to_one_function():
+    def f(a, b=2): ...
+
+    maker, other = maker_of(f), KeyMaker("m.g", 1, signature(f))
+    keys = [maker.local((one,), {}) for one in (0, False, "", b"", None, 0.0, -0.0, [], ())]
+    assert len({*keys, other.local((0,), {})}) == len(keys) + 1
+    assert maker.local((1,), {}) == maker.local((), {"b": 2, "a": 1})
+
+
+def test_every_kind_of_parameter_is_bound():
+    def f(a, b=1, /, c=2, *rest, d, e=3, **more): ...
+
+    assert maker_of(f).bind((7,), {"d": 8, "x": 9}) == (7, 1, 2, (), 8, 3, {"x": 9})
+
+
+def test_a_default_may_be_named_as_our_own_variables_are():
+    def f(defaults=[1], _=None): ...  # noqa: B006
+
+    assert maker_of(f).bind((), {}) == ([1], None)
+
+
+def test_what_is_nested_without_end_is_refused():
+    def f(a): ...
+
+    endless = []
+    endless.append(endless)
+    with pytest.raises(UncacheableArgument, match="nested too deeply"):
+        maker_of(f).key((endless,), {})
 
 
 def test_version_and_name_are_part_of_the_key():
@@ -176,6 +258,7 @@ def test_instances_from_two_replicas_have_one_key():
         (SimpleNamespace(query=1, model=1), "queryset"),
         (object(), "type builtins.object"),
         ([object()], "type builtins.object"),
+        (datetime(2026, 1, 1, tzinfo=Nowhere()), "its time zone has no name"),
         (int, "class int"),
     ],
 )
