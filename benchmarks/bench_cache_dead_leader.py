@@ -10,11 +10,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from benchmarks.cache_loads import loads
+from benchmarks.cache_orm_peers import CacheopsFunction, CacheopsLock
 from benchmarks.cache_peers import (
     AioCache,
     AioCacheStampede,
-    CacheopsFunction,
-    CacheopsLock,
     Cashews,
     CashewsLock,
     Dogpile,

@@ -10,15 +10,8 @@ import time
 from contextlib import contextmanager
 
 from benchmarks.cache_loads import loads
-from benchmarks.cache_peers import (
-    AioCache,
-    Cachalot,
-    CacheopsFunction,
-    CacheopsQuerySet,
-    Cashews,
-    Dogpile,
-    DogpileDistributed,
-)
+from benchmarks.cache_orm_peers import Cachalot, CacheopsFunction, CacheopsQuerySet
+from benchmarks.cache_peers import AioCache, Cashews, Dogpile, DogpileDistributed
 from benchmarks.cache_processes import children, forking
 from benchmarks.cache_server import shop
 from benchmarks.cache_setups import (

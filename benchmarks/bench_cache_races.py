@@ -11,15 +11,17 @@ from contextlib import nullcontext
 
 from benchmarks.cache_changes import RACING, fill, make_tables
 from benchmarks.cache_loads import loads
-from benchmarks.cache_peers import (
-    AioCache,
-    AioCacheStampede,
+from benchmarks.cache_orm_peers import (
     Cachalot,
     CacheopsFresh,
     CacheopsFunction,
     CacheopsLock,
     CacheopsQuerySet,
     CacheopsQuerySetLock,
+)
+from benchmarks.cache_peers import (
+    AioCache,
+    AioCacheStampede,
     CacheTools,
     Cashews,
     CashewsLock,

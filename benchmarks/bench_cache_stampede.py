@@ -11,13 +11,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.cache_loads import loads
-from benchmarks.cache_peers import (
-    AioCache,
-    AioCacheStampede,
+from benchmarks.cache_orm_peers import (
     Cachalot,
     CacheopsFunction,
     CacheopsLock,
     CacheopsQuerySetLock,
+)
+from benchmarks.cache_peers import (
+    AioCache,
+    AioCacheStampede,
     CacheTools,
     Cashews,
     CashewsLock,

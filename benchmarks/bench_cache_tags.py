@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
-from benchmarks.cache_peers import Cachalot, CacheopsFunction, CashewsTags
+from benchmarks.cache_orm_peers import Cachalot, CacheopsFunction
+from benchmarks.cache_peers import CashewsTags
 from benchmarks.cache_processes import ask
 from benchmarks.cache_server import client, commands, shop
 from benchmarks.cache_setups import DjangoRedis, installed, serve

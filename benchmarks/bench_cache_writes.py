@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from benchmarks.cache_changes import SHAPES, fill, make_tables, one, writes
 from benchmarks.cache_loads import loads
-from benchmarks.cache_peers import Cachalot, CacheopsQuerySet
+from benchmarks.cache_orm_peers import Cachalot, CacheopsQuerySet
 from benchmarks.cache_processes import ask
 from benchmarks.cache_server import client
 from benchmarks.cache_setups import TTL, Setup, installed, serve

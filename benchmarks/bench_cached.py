@@ -1,67 +1,83 @@
-"""What a hit through @cached costs over a plain GET, beside what a user would write by hand: one Valkey."""
+"""What a hit costs over a plain GET, beside what a user would pick or write by hand: one Valkey, one process.
+
+Three comparisons, each in turns: synchronous, asyncio, and values that are in the process already.
+"""
 
 from __future__ import annotations
 
-import django
-from django.conf import settings
+import asyncio
+import inspect
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benchmarks.taking_turns import compare, rounds
+from benchmarks import cache_hits
+from benchmarks.cache_server import items_in
+from benchmarks.cache_tables import show
+from benchmarks.taking_turns import measured, rounds
 
 CALLS = 200  # a round
-VALUE = {"id": 42, "name": "Ana", "photos": list(range(20))}
+LOCAL_CALLS = 2000
+PEERS = ("cacheops", "cachalot")  # apps
 
 
-def configure(url):
+def configure(url, database):
+    import django
+    from django.conf import settings
+
+    times_out = {"SOCKET_CONNECT_TIMEOUT": 0.25, "SOCKET_TIMEOUT": 0.25}
+    on_django_redis = {"LOCATION": url, "OPTIONS": times_out}
     settings.configure(
-        INSTALLED_APPS=["scalekit.cache"],
+        INSTALLED_APPS=[
+            *filter(find_spec, PEERS),
+            *("scalekit.cache", "django.contrib.contenttypes", "benchmarks.cache_shop"),
+        ],
         CACHES={
-            "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url},
+            "default": {"BACKEND": "django_redis.cache.RedisCache", **on_django_redis},
             "django": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url},
             "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         },
+        DATABASES={"default": database},
+        DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+        CACHEOPS_REDIS=url,
+        CACHEOPS={"cache_shop.item": {"ops": (), "timeout": cache_hits.TTL}},
+        CACHALOT_ONLY_CACHABLE_TABLES=("cache_shop_cover",),
+        SECRET_KEY="x" * 50,
         USE_TZ=True,
     )
     django.setup()
 
 
-def profile(user_id: int, lang: str = "en") -> dict:  # noqa: ARG001 - they make the key
-    return VALUE
-
-
-def contestants(url):
-    """Return the ways to get one stored value, by name."""
-    from django.core.cache import caches
-    from redis import Redis
-
-    from scalekit.cache import cached
-
-    client = Redis.from_url(url)
-    client.set("raw", b"x" * 100)
-    for alias in settings.CACHES:
-        caches[alias].set("profile", VALUE)
-    on_django_redis = cached(ttl=3600)(profile)
-    on_django = cached(ttl=3600, alias="django")(profile)
-    in_process = cached(ttl=3600, alias="local")(profile)
-    return {
-        "redis-py GET": lambda: client.get("raw"),
-        "django-redis cache.get()": lambda: caches["default"].get("profile"),
-        "@cached on django-redis": lambda: on_django_redis(42),
-        "@cached on django-redis, named arguments": lambda: on_django_redis(user_id=42, lang="en"),
-        "Django's RedisCache.get()": lambda: caches["django"].get("profile"),
-        "@cached on Django's RedisCache": lambda: on_django(42),
-        "Django's LocMemCache.get()": lambda: caches["local"].get("profile"),
-        "@cached on Django's LocMemCache": lambda: in_process(42),
-    }
+def table(title, ways, count, calls, loop=None):
+    """Check that all ways give the value, and print what they cost."""
+    for name, way in ways.items():
+        for _ in range(2):  # fills, then hits
+            value = loop.run_until_complete(way()) if loop else way()
+        if not name.startswith("redis") and value not in (cache_hits.VALUE, [cache_hits.ROW]):
+            sys.exit(f"{name} gave {value!r}")
+    rows = [
+        [name, f"{median:.2f} us", f"{ratio:.2f} x"]
+        for name, median, ratio in measured(ways, count, calls, loop)
+    ]
+    show(title, ["a hit", "median", f"over {next(iter(ways))}"], rows)
 
 
 def main():
     count = rounds(__doc__)
+    print(__doc__)
     from scalekit.testing.servers import Topology
 
-    with Topology() as topology:
+    with Topology() as topology, TemporaryDirectory() as folder:
         url = topology.valkey().url
-        configure(url)
-        compare(contestants(url), count, CALLS)
+        configure(url, items_in(Path(folder) / "shop.sqlite3"))
+        table("Synchronous", cache_hits.synchronous(url), count, CALLS)
+        table("In the process", cache_hits.local(), count, LOCAL_CALLS)
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            ways = runner.run(cache_hits.asynchronous(url))
+            assert all(map(inspect.iscoroutinefunction, ways.values()))
+            table("asyncio", ways, count, CALLS, loop)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ ITEMS = 100
 TABLES = """
 CREATE TABLE cache_shop_maker (id integer PRIMARY KEY, name varchar(50));
 CREATE TABLE cache_shop_item (id integer PRIMARY KEY, name varchar(50) UNIQUE, price integer, maker_id integer);
+CREATE TABLE cache_shop_cover (id integer PRIMARY KEY, name varchar(50), price integer);
 INSERT INTO cache_shop_maker VALUES (1, 'one');
 """
 
@@ -33,6 +34,7 @@ def items_in(path):
         connection.executescript(TABLES)
         rows = [(key, f"item {key}", key * 100) for key in range(1, ITEMS + 1)]
         connection.executemany("INSERT INTO cache_shop_item VALUES (?, ?, ?, 1)", rows)
+        connection.executemany("INSERT INTO cache_shop_cover VALUES (?, ?, ?)", rows)
     connection.close()
     return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "OPTIONS": {"timeout": 20}}
 

@@ -21,4 +21,5 @@ class Item(models.Model):
 class Cover(models.Model):
     """Alike to `Item`, for a second library in one process: each keeps the queries of its own table."""
 
+    name = models.CharField(max_length=50)
     price = models.IntegerField(default=0)
