@@ -34,3 +34,15 @@ CACHE_BREAKER = Event(
     labels=("alias", "state"),
     level=logging.WARNING,
 )
+CACHE_LOCAL_TIER = Event(
+    "cache_local_tier",
+    "The values kept in the process: off (it cannot hear what others change), or on again.",
+    labels=("alias", "state"),
+    level=logging.WARNING,
+)
+CACHE_FAILOVER = Event(
+    "cache_failover",
+    "A cache is replaced by its gutter for a while (gutter), or used again (first).",
+    labels=("alias", "pool"),
+    level=logging.WARNING,
+)

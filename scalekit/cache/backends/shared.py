@@ -1,0 +1,85 @@
+"""The Redis or Valkey below a process-local tier: its values with the seconds they have left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache.backends.base import default_key_func
+from django.core.cache.backends.redis import RedisCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from django.core.cache.backends.base import BaseCache
+
+_GONE, _ENDLESS = -2, -1  # what PTTL says of a key that is not there, and of one without end
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value, the seconds it has left (None: no end), and its size in bytes as stored."""
+
+    value: Any
+    seconds: float | None
+    size: int
+
+
+class SharedRedis:
+    """Reads from the primary alone: a replica may be behind the changes that the primary tells of."""
+
+    def __init__(self, cache: BaseCache, client: Any, decode: Callable[[Any], Any]) -> None:
+        self._cache, self._client, self._decode = cache, client, decode
+
+    @property
+    def prefix(self) -> str:
+        """How all keys of the cache begin, as far as that is known."""
+        is_plain = self._cache.key_func is default_key_func
+        return f"{self._cache.key_prefix}:" if is_plain else ""
+
+    def fetch(self, keys: Sequence[str]) -> dict[str, Found]:
+        """Return what there is, in one round trip. Raises what the client library raises."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.mget(keys)
+        for key in keys:
+            pipeline.pttl(key)
+        stored, *left = pipeline.execute()
+        return {
+            key: Found(self._decode(data), _seconds(milliseconds), len(data))
+            for key, data, milliseconds in zip(keys, stored, left, strict=True)
+            if data is not None
+        }
+
+    def connection(self) -> Any:
+        """Return a connection that nobody else has, made as the client makes its own."""
+        pool = self._client.connection_pool
+        options = {
+            name: value
+            for name, value in pool.connection_kwargs.items()
+            # Of the pool's own connections: they tell it when the server moves, and try again in silence.
+            if not name.startswith("maint_") and name not in {"retry", "retry_on_error"}
+        }
+        options.setdefault("socket_timeout", 5)
+        return pool.connection_class(**{**options, "protocol": 2})
+
+
+def shared_redis(cache: BaseCache) -> SharedRedis | None:
+    """Return how to read from a cache of django-redis or Django's own on one server; None for all others."""
+    if isinstance(cache, RedisCache):
+        # Private, as is all of it but the backend; a client of another class may read from many servers.
+        inner: Any = cache._cache  # noqa: SLF001
+        if type(inner).__name__ != "RedisCacheClient":
+            return None
+        return SharedRedis(cache, inner.get_client(write=True), inner._serializer.loads)  # noqa: SLF001
+    client: Any = getattr(cache, "client", None)
+    # django-redis and what is modelled on it. HerdClient stores more than values, ShardClient has many servers.
+    reader: Any = getattr(type(client), "get", shared_redis)
+    if reader.__qualname__ != "DefaultClient.get":
+        return None
+    return SharedRedis(cache, client.get_client(write=True), client.decode)
+
+
+def _seconds(milliseconds: int) -> float | None:
+    if milliseconds == _ENDLESS:
+        return None
+    return 0.0 if milliseconds == _GONE else milliseconds / 1000
