@@ -1,18 +1,18 @@
-"""The two answers, as HTTP responses."""
+"""The answers to the probes, as HTTP responses."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from scalekit.core.networks import came_from
-from scalekit.health.conf import settings
+from scalekit.health.access import may_know
 from scalekit.health.drain import is_draining
+from scalekit.health.fingerprints import fingerprints
+from scalekit.health.releases import release
 
 if TYPE_CHECKING:
-    from scalekit.health.probing import Report
+    from scalekit.health.probing import Outcome, Report
 
 RETRY_AFTER = "2"  # seconds; how soon another probe may find another answer
 
@@ -23,29 +23,42 @@ def alive() -> HttpResponse:
 
 
 def draining() -> HttpResponse | None:
-    """Answer ``/readyz`` of a server that is on its way out."""
+    """Answer for a server that is on its way out."""
     return _answer("draining", {}, status=503) if is_draining() else None
 
 
 def unknown() -> HttpResponse:
-    """Answer ``/readyz`` when the checks themselves could not be run."""
+    """Answer when the checks themselves could not be run."""
     return _answer("not ready", {}, status=503)
 
 
+def started(*, loaded: bool) -> HttpResponse:
+    """Answer ``/startupz``."""
+    return _answer("started", {}, status=200) if loaded else _answer("starting", {}, status=503)
+
+
+def version(request: HttpRequest) -> HttpResponse:
+    """Answer ``/version``: the release; what makes servers alike only for those who may know."""
+    told = {"fingerprints": fingerprints()} if may_know(request) else {}
+    return JsonResponse({**release(), **told}, headers={"Cache-Control": "no-store"})
+
+
 def ready(request: HttpRequest, report: Report) -> HttpResponse:
-    """Answer ``/readyz`` by what the probe found; reasons only for those who may know them."""
-    failed = [outcome for outcome in report.outcomes if outcome.error]
-    states = {outcome.name: "failed" if outcome.error else "ok" for outcome in report.outcomes}
-    body: dict[str, Any] = {"checks": states}
-    if failed and _may_know(request):
-        body["errors"] = {outcome.name: outcome.error for outcome in failed}
+    """Answer ``/readyz`` by what the probe found; names and reasons only for those who may know them."""
+    failed = any(outcome.error for outcome in report.outcomes)
+    body = _details(report.outcomes) if may_know(request) else {}
     if not report.ready:
         return _answer("not ready", body, status=503)
     return _answer("degraded" if failed else "ready", body, status=200)
 
 
-def _may_know(request: HttpRequest) -> bool:
-    return django_settings.DEBUG or came_from(request, settings.NETWORKS)
+def _details(outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "checks": {o.name: o.state for o in outcomes},
+        "seconds": {o.name: round(o.seconds, 4) for o in outcomes},
+    }
+    errors = {o.name: o.error for o in outcomes if o.error}
+    return {**body, "errors": errors} if errors else body
 
 
 def _answer(status_word: str, body: dict[str, Any], *, status: int) -> HttpResponse:

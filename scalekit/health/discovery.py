@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+OURS = "scalekit.health.health"
+
+
 def installed_checks() -> list[Check]:
-    """Return every app's checks. What is no `Check` is left out here and named by ``manage.py check``."""
-    found = [item for _, items in declared() for item in items if isinstance(item, Check)]
-    return list({check.name: check for check in found}.values())
+    """Return every app's checks; one of the same name as a built-in takes its place.
+
+    What is no `Check` is left out here and named by ``manage.py check``.
+    """
+    found = sorted(
+        declared(), key=lambda module: module[0] != OURS
+    )  # built-ins first, to be replaced
+    checks = [item for _, items in found for item in items if isinstance(item, Check)]
+    return list({check.name: check for check in checks}.values())
 
 
 def declared() -> Iterator[tuple[str, list[Any]]]:

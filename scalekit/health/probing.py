@@ -1,7 +1,7 @@
 """Run the checks: together, within a budget, once for all who ask at the same time.
 
-Every check runs in a daemon thread of its own. One that has not come back is not started again, so a
-hung server costs one thread, however often the load balancer asks.
+Every check runs in a daemon thread of its own. One that has not come back is not started again for
+`GIVE_UP` seconds, so a hung server costs few threads, however often the load balancer asks.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from scalekit.health.base import Check
 
+# A connection that a firewall has dropped hangs for a quarter of an hour by Linux' tcp_retries2, long after
+# the server is back: another attempt finds that out.
+GIVE_UP = 15.0  # seconds
+MAX_HUNG = 4  # threads that one check may hold
+
 logger = logging.getLogger("scalekit.health")
 
 
@@ -36,6 +41,10 @@ class Outcome:
     critical: bool
     error: str
     seconds: float
+
+    @property
+    def state(self) -> str:
+        return "failed" if self.error else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +91,12 @@ class Attempt:
             return self._outcome(self.error, self.ended - self.started)
         return self._outcome(f"no answer after {patience:g} s", patience)
 
+    @property
+    def age(self) -> float:
+        return monotonic() - self.started
+
     def hung(self) -> Outcome:
-        waited = monotonic() - self.started
+        waited = self.age
         return self._outcome(f"has hung for {waited:.1f} s", waited)
 
     def _outcome(self, error: str, seconds: float) -> Outcome:
@@ -102,7 +115,7 @@ class Prober:
         """Start anew: a child process has its parent's memory, and none of its threads."""
         self._lock = threading.Lock()
         self._latest: Future[Report] | None = None
-        self._attempts: dict[str, Attempt] = {}
+        self._hung: dict[str, list[Attempt]] = {}
         self._failing: frozenset[str] = frozenset()
 
     def report(self) -> Future[Report]:
@@ -140,17 +153,28 @@ class Prober:
 
     def _run(self, checks: Sequence[Check]) -> tuple[Outcome, ...]:
         budget = float(settings.BUDGET)
-        hung = {name for name, attempt in self._attempts.items() if not attempt.done.is_set()}
-        for check in checks:
-            if check.name not in hung:
-                self._attempts[check.name] = Attempt.begin(check)
-        attempts = [self._attempts[check.name] for check in checks]
-        return tuple(a.hung() if a.check.name in hung else a.outcome(budget) for a in attempts)
+        begun = {check.name: self._begin(check) for check in checks}
+        outcomes = tuple(
+            attempt.outcome(budget) if attempt else self._hung[name][-1].hung()
+            for name, attempt in begun.items()
+        )
+        for name, attempt in begun.items():
+            if attempt and not attempt.done.is_set():
+                self._hung.setdefault(name, []).append(attempt)
+        return outcomes
+
+    def _begin(self, check: Check) -> Attempt | None:
+        """Start a check, unless it hangs and was started a short while ago or often enough."""
+        hung = [a for a in self._hung.pop(check.name, []) if not a.done.is_set()]
+        if hung:
+            self._hung[check.name] = hung
+            if hung[-1].age < GIVE_UP or len(hung) >= MAX_HUNG:
+                return None
+        return Attempt.begin(check)
 
     def _announce(self, outcomes: tuple[Outcome, ...]) -> None:
         for o in outcomes:
-            state = "failed" if o.error else "ok"
-            CHECK_FINISHED.emit(check=o.name, outcome=state, duration=o.seconds)
+            CHECK_FINISHED.emit(check=o.name, outcome=o.state, duration=o.seconds)
             if o.error and o.name not in self._failing:
                 CHECK_FAILED.emit(check=o.name, critical=o.critical, error=o.error)
             elif not o.error and o.name in self._failing:

@@ -6,6 +6,7 @@ from textwrap import dedent
 import pytest
 from django.core.checks import run_checks
 
+from scalekit.health import health
 from scalekit.health.checks import check_health_modules
 from scalekit.health.discovery import installed_checks
 
@@ -22,8 +23,9 @@ GOOD = """
 
 @pytest.fixture
 def install(tmp_path, monkeypatch, settings):
-    """Install an app whose health.py has this source."""
+    """Install an app whose health.py has this source, and leave the built-in checks out."""
     made = []
+    monkeypatch.setattr(health, "checks", list)
 
     def install_app(source):
         label = f"sample_health_app_{len(made)}"

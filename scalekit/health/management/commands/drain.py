@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 class Command(BaseCommand):
     help = "Tell the load balancer to send this server no more visitors; it goes on serving those it has."
+    requires_system_checks = ()  # a server must be able to leave whatever is wrong with it
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
