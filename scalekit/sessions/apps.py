@@ -7,3 +7,9 @@ class SessionsConfig(RungConfig):
     name = "scalekit.sessions"
     label = "scalekit_sessions"
     verbose_name = "scalekit: sessions"
+
+    def ready(self) -> None:
+        super().ready()
+        from scalekit.sessions import password_changes
+
+        password_changes.watch()

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from time import time
+from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpResponse
+from django.utils.cache import patch_cache_control
 
+from scalekit.sessions.conf import settings
 from scalekit.sessions.exceptions import SessionStoreUnavailable
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
 RETRY_AFTER = 2  # seconds
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """Answer 503 with Retry-After, leaving the visitor's cookie alone, when a session cannot be reached."""
+    """Answer 503 with Retry-After, leaving the visitor's cookie alone, when a session cannot be reached.
+
+    Renews lifetimes as SCALEKIT_SESSIONS_ROLLING_SECONDS says. Under ASGI it saves without leaving the event loop
+    where the engine can.
+    """
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        self.process_request(request)  # makes an object, asks nobody
+        response = await self.get_response(request)  # type: ignore[misc]  # async here, which the stubs do not know
+        session = request.session
+        if not hasattr(session, "asettle"):
+            return await sync_to_async(self.process_response)(request, response)
+        _renew(session)
+        if _will_be_saved(session, response):
+            await session.asettle()
+        return self.process_response(request, response)
 
     def process_exception(
         self,
@@ -28,12 +49,36 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save as Django does. A 500 for the store's sake came from another middleware's use of it."""
+        session = getattr(request, "session", None)
         try:
+            _renew(session)
             response = super().process_response(request, response)
         except SessionStoreUnavailable:
             return _unavailable()
-        gone = getattr(getattr(request, "session", None), "is_unavailable", False)
+        if django_settings.SESSION_COOKIE_NAME in response.cookies:
+            _keep_private(response)
+        gone = getattr(session, "is_unavailable", False)
         return _unavailable() if gone and response.status_code == 500 else response  # noqa: PLR2004
+
+
+def _renew(session: Any) -> None:
+    """Mark a session that was read for saving, if its last save is long ago."""
+    rolling = settings.ROLLING_SECONDS
+    saved_at = getattr(session, "saved_at", None)
+    if rolling and saved_at and saved_at + rolling <= time() and not session.is_empty():
+        session.modified = True
+
+
+def _will_be_saved(session: Any, response: HttpResponseBase) -> bool:
+    every = django_settings.SESSION_SAVE_EVERY_REQUEST
+    return response.status_code < 500 and not session.is_empty() and (every or session.modified)  # noqa: PLR2004
+
+
+def _keep_private(response: HttpResponse) -> None:
+    """Let no shared cache give one visitor's cookie to others, whatever the view said of its page."""
+    said = response.get("Cache-Control", "")
+    if "public" in said or "s-maxage" in said:
+        patch_cache_control(response, private=True)
 
 
 def _unavailable() -> HttpResponse:

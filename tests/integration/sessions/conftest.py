@@ -16,6 +16,7 @@ def use_store(settings):
         settings.SESSION_ENGINE = ENGINE
         settings.SCALEKIT_SESSIONS_REDIS_URL = server.url
         settings.SCALEKIT_SESSIONS_TIMEOUT = 0.25
+        settings.SCALEKIT_SESSIONS_BREAKER_SECONDS = 0
         settings.MIDDLEWARE = [
             MIDDLEWARE if name == DJANGO_S else name for name in settings.MIDDLEWARE
         ]

@@ -12,7 +12,8 @@ import pytest
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
 from scalekit.core.events import events
-from scalekit.sessions.redis import PREFIX, SessionStore
+from scalekit.sessions.redis import SessionStore
+from scalekit.sessions.stores.redis import PREFIX
 
 pytestmark = pytest.mark.servers
 

@@ -88,7 +88,7 @@ def test_a_store_that_dies_between_load_and_save(server, visitor):
 
 
 def test_a_long_lived_session_asks_again(server, visitor, monkeypatch):
-    monkeypatch.setattr("scalekit.sessions.redis.RETRY_AFTER", 0)
+    monkeypatch.setattr("scalekit.sessions.session.RETRY_AFTER", 0)
     session = SessionStore(visitor.cookies["sessionid"].value)
     server.kill()
     with pytest.raises(SessionStoreUnavailable):

@@ -1,0 +1,116 @@
+"""What a store keeps of a session, and what a save changes in it. Knows neither Django nor any store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+Fields = dict[
+    bytes, bytes
+]  # one for each key of the session: b"key:<name>" -> serialised {name: value}
+Mode = Literal["create", "update", "replace"]
+
+PICKLED = (
+    b"\x80"  # every pickle since protocol 2 begins so, and no field of ours: it is a map of one
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A session as it lies in the store. Times are Unix time, in seconds."""
+
+    fields: Mapping[bytes, bytes]
+    created: float
+    saved: float
+    version: int = 0
+    expires: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One save: all fields as this request wants them, and what of that it has changed since `base`.
+
+    `seconds` is how long the session lives from now; not above 0, it ends. `owner` is the user's id.
+    """
+
+    mode: Mode
+    fields: Fields
+    base: Record | None
+    seconds: int
+    owner: str = ""
+
+    @property
+    def before(self) -> Mapping[bytes, bytes]:
+        return self.base.fields if self.base and self.mode == "update" else {}
+
+    @property
+    def changed(self) -> Fields:
+        before = self.before
+        return {name: value for name, value in self.fields.items() if before.get(name) != value}
+
+    @property
+    def removed(self) -> AbstractSet[bytes]:
+        return self.before.keys() - self.fields.keys()
+
+    def merged_into(self, current: Mapping[bytes, bytes]) -> Fields:
+        """Return `current`, as others have saved it meanwhile, with the changes of this request."""
+        if self.mode != "update":
+            return self.fields
+        removed = self.removed
+        return {n: v for n, v in current.items() if n not in removed} | self.changed
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """One session of a user, as lists show it. `name` is what the store calls it: no cookie, no secret."""
+
+    name: str
+    created: float
+    saved: float
+    expires: float
+
+
+def name_of(session_key: str | None) -> str:
+    """Return what a store calls the session: who reads the store cannot log in with what is there."""
+    return sha256((session_key or "").encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def name_of_user(owner: str) -> str:
+    """Return the name under which a store remembers that all of a user's older sessions have ended."""
+    return name_of(f"user:{owner}")
+
+
+def write_fields(serializer: Any, data: Mapping[Any, Any]) -> Fields:
+    """Return one field a key. JSON has no other keys than text, so the serializer is asked what it makes of them."""
+    fields: Fields = {}
+    for key, value in data.items():
+        field = serializer.dumps({key: value})
+        name = key if isinstance(key, str) else next(iter(serializer.loads(field)))
+        fields[f"key:{name}".encode("utf-8", "surrogatepass")] = field
+    return fields
+
+
+def read_fields(serializer: Any, fields: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Return the session's data. Raises whatever the serializer raises for garbage, and ValueError for a pickle."""
+    data: dict[str, Any] = {}
+    for value in fields.values():
+        if value.startswith(PICKLED):
+            raise ValueError("a pickle, which is never loaded")
+        data.update(serializer.loads(value))
+    return data
+
+
+def changed_inside(serializer: Any, data: Mapping[Any, Any], fields: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a list, dict or other object in `data` is no longer what `fields` say."""
+    inside = {k: v for k, v in data.items() if not isinstance(v, (str, int, float, type(None)))}
+    if not inside:
+        return False
+    try:
+        return not write_fields(serializer, inside).items() <= fields.items()
+    except (TypeError, ValueError):
+        return True  # saving it will say what is wrong with it

@@ -1,0 +1,1 @@
+"""Where sessions lie: `base` is the contract, every other file is one store."""

@@ -1,0 +1,95 @@
+"""One Redis hash a session, one field a key, so that a save writes only what it changed.
+
+The idea is Spring Session's, with one script in place of its two commands: existence, fields and expiry are
+checked and written in one step. Beside the sessions, a sorted set for each user names theirs.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from scalekit.sessions.conf import settings
+from scalekit.sessions.events import SESSION_UNREADABLE
+from scalekit.sessions.records import Record, StoredSession
+from scalekit.sessions.servers import Command, Script, current_server
+from scalekit.sessions.stores.base import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scalekit.sessions.records import Change
+    from scalekit.sessions.steps import Steps
+
+FORMAT = b"1"
+PREFIX = "scalekit:session:"
+INDEX = "scalekit:sessions-of:"
+
+SAVE = Script.beside(__file__, "save")
+END = Script.beside(__file__, "end")
+OF_OWNER = Script.beside(__file__, "of_owner")
+
+
+class RedisStore(Store):
+    """Sessions in Redis or Valkey, and nowhere else."""
+
+    uses_redis = True
+
+    def load(self, name: str) -> Steps[Record | None]:
+        found = yield Command("load", "HGETALL", PREFIX + name)
+        if not found or b"ended" in found:
+            return None
+        return _record(found)
+
+    def exists(self, name: str) -> Steps[bool]:
+        return bool((yield Command("exists", "EXISTS", PREFIX + name)))
+
+    def save(self, name: str, change: Change) -> Steps[Record | None]:
+        changed = change.changed
+        pairs = [part for field in changed.items() for part in field]
+        limit = int(settings.ABSOLUTE_SECONDS)
+        head = [change.mode, change.seconds, limit, change.owner, INDEX, len(changed)]
+        created = yield from SAVE("save", [PREFIX + name], *head, *pairs, *change.removed)
+        return Record(change.fields, float(created), time()) if created else None
+
+    def delete(self, name: str, tombstone: int = 0) -> Steps[None]:
+        yield from END("delete", [PREFIX + name], INDEX, tombstone)
+
+    def has_ended(self, name: str) -> Steps[bool]:
+        return bool((yield Command("load", "HEXISTS", PREFIX + name, "ended")))
+
+    def of_owner(self, owner: str) -> Steps[list[StoredSession]]:
+        rows = yield from OF_OWNER("list", [INDEX + owner])
+        now = time()
+        return [
+            StoredSession(
+                name.decode().removeprefix(PREFIX), float(created), float(saved), now + left
+            )
+            for name, created, saved, left in rows
+        ]
+
+    def statistics(self) -> dict[str, int | str]:
+        """Count the sessions by SCAN, which blocks nobody, and say what the server says of itself."""
+        client = current_server().client
+        info = client.info()
+        return {
+            "sessions": sum(1 for _ in _scan(client, PREFIX)),
+            "users": sum(1 for _ in _scan(client, INDEX)),
+            "memory_bytes": info["used_memory"],
+            "memory_limit_bytes": info.get("maxmemory", 0),
+            "eviction_policy": info.get("maxmemory_policy", ""),
+            "evicted_keys": info.get("evicted_keys", 0),
+        }
+
+
+def _record(found: dict[bytes, bytes]) -> Record | None:
+    if found.get(b"format") != FORMAT:
+        SESSION_UNREADABLE.emit(error="another format")
+        return None
+    fields = {name: value for name, value in found.items() if name.startswith(b"key:")}
+    return Record(fields, float(found.get(b"created", 0)), float(found.get(b"saved", 0)))
+
+
+def _scan(client: Any, prefix: str) -> Iterator[bytes]:
+    names: Iterator[bytes] = client.scan_iter(match=f"{prefix}*", count=1000)
+    return names
