@@ -10,8 +10,12 @@ from scalekit.core.conf import load_all_settings
 
 TAGS = ["cdn_image", "cdn_script", "cdn_stylesheet"]
 SETTINGS = [
+    "SCALEKIT_CACHE_ALIASES",
     "SCALEKIT_CACHE_BREAKER_SECONDS",
+    "SCALEKIT_CACHE_HOLD_SECONDS",
     "SCALEKIT_CACHE_MAX_WAIT",
+    "SCALEKIT_CACHE_MODELS",
+    "SCALEKIT_CACHE_REPLICA_LAG",
     "SCALEKIT_CDN_URL",
     "SCALEKIT_DB_BALANCER",
     "SCALEKIT_DB_PINNING",
@@ -24,7 +28,14 @@ SETTINGS = [
     "SCALEKIT_SESSIONS_REDIS_URL",
 ]
 PUBLIC = {
-    "scalekit.cache": ["MISSING", "cached"],
+    "scalekit.cache": [
+        "MISSING",
+        "ainvalidate_models",
+        "ainvalidate_tags",
+        "cached",
+        "invalidate_models",
+        "invalidate_tags",
+    ],
     "scalekit.cdn.headers": ["is_immutable"],
     "scalekit.cdn.middleware": ["MissingAssetMiddleware"],
     "scalekit.cdn.storage": ["CdnMediaStorage", "CdnStaticFilesStorage"],

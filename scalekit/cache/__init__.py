@@ -13,7 +13,18 @@ Its page: docs/journey/cache.md.
 from __future__ import annotations
 
 from scalekit.cache.decorators import cached
-from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction, UncacheableValue
+from scalekit.cache.exceptions import (
+    UncacheableArgument,
+    UncacheableFunction,
+    UncacheableValue,
+    UnwatchedModel,
+)
+from scalekit.cache.invalidation.tags import (
+    ainvalidate_models,
+    ainvalidate_tags,
+    invalidate_models,
+    invalidate_tags,
+)
 from scalekit.cache.values import MISSING
 
 __all__ = [
@@ -21,5 +32,10 @@ __all__ = [
     "UncacheableArgument",
     "UncacheableFunction",
     "UncacheableValue",
+    "UnwatchedModel",
+    "ainvalidate_models",
+    "ainvalidate_tags",
     "cached",
+    "invalidate_models",
+    "invalidate_tags",
 ]

@@ -46,3 +46,13 @@ CACHE_FAILOVER = Event(
     labels=("alias", "pool"),
     level=logging.WARNING,
 )
+CACHE_NAMES_ENDED = Event(
+    "cache_names_ended",
+    "A write or invalidate_tags() ended all values that depend on some names, in one round trip.",
+    labels=("alias",),
+)
+CACHE_PAGE_REFUSED = Event(
+    "cache_page_refused",
+    "A page was kept for nobody: it set a cookie, used a CSRF token, its status was not 200 ...",
+    labels=("function", "reason"),
+)

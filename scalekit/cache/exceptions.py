@@ -21,3 +21,15 @@ class Unreadable(ScalekitError, ValueError):
 
 class SerializerMissing(ScalekitError, ImportError):
     """The package that a serializer needs is not installed."""
+
+
+class TooManyLoads(ScalekitError, RuntimeError):
+    """The cache is down and the database is given no more loads than it is said to bear; try again later."""
+
+
+class LoadTimedOut(ScalekitError, TimeoutError):
+    """A value was not loaded within the `timeout` of its function, and there is no older one to give."""
+
+
+class UnwatchedModel(ScalekitError, TypeError):
+    """A function depends on a model whose writes not every process announces."""

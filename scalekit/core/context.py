@@ -15,14 +15,14 @@ requests cannot carry one visitor's facts to the next.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from scalekit.core.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 Unit = dict[str, Any]
@@ -43,9 +43,12 @@ class Fact(Generic[T]):
     A `portable` fact travels with queued messages, as JSON; `load` turns what arrived back into a value
     and raises ValueError or TypeError for anything it does not trust. A `logged` fact stands on every
     log line of its unit.
+
+    A portable fact with `merge` is a demand on whoever reads data: merged, two are met together. `renew`
+    makes of a fact what it is in a block that must meet more demands than its unit of work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a declaration, read as a list
         self,
         name: str,
         default: T,
@@ -53,12 +56,15 @@ class Fact(Generic[T]):
         portable: bool = False,
         logged: bool = False,
         load: Callable[[Any], T] | None = None,
+        merge: Callable[[T, T], T] | None = None,
+        renew: Callable[[T], T] | None = None,
     ) -> None:
         if name in facts:
             msg = f"A fact named {name!r} exists already."
             raise ValueError(msg)
         self.name, self.default = name, default
         self.portable, self.logged, self.load = portable, logged, load
+        self.merge, self.renew = merge, renew
         self._bound: ContextVar[Any] = ContextVar(f"scalekit_{name}", default=_UNSET)
         facts[name] = self
 
@@ -142,6 +148,38 @@ def _unpack(name: str, raw: Any) -> None:
         if fact is None or not fact.portable:
             raise ValueError(name)
         fact.set(raw if fact.load is None else fact.load(raw))
+    except (TypeError, ValueError, KeyError, AttributeError):
+        FACT_REFUSED.emit(fact=name if fact else "unknown")
+
+
+def demands() -> dict[str, Any]:
+    """Return the portable facts that later readers of this unit's writes must meet."""
+    return {name: value for name, value in portable_facts().items() if facts[name].merge}
+
+
+@contextmanager
+def demanding(carried: Iterable[Mapping[str, Any]]) -> Iterator[None]:
+    """Meet also the demands that were `carried`, in this block, task and thread only.
+
+    What is unknown, no demand or unreadable is left out and announced, as by `arrived_with`.
+    """
+    with ExitStack() as stack:
+        for demanded in carried:
+            for name, raw in demanded.items():
+                _demand(stack, name, raw)
+        for fact in tuple(facts.values()):
+            if fact.renew is not None:
+                stack.enter_context(fact.bind(fact.renew(fact.get())))
+        yield
+
+
+def _demand(stack: ExitStack, name: str, raw: Any) -> None:
+    fact = facts.get(name)
+    try:
+        if fact is None or not fact.portable or fact.merge is None:
+            raise ValueError(name)
+        value = raw if fact.load is None else fact.load(raw)
+        stack.enter_context(fact.bind(fact.merge(fact.get(), value)))
     except (TypeError, ValueError, KeyError, AttributeError):
         FACT_REFUSED.emit(fact=name if fact else "unknown")
 

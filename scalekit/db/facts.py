@@ -6,12 +6,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scalekit.core.context import Fact, current_unit
 from scalekit.db.conf import settings
-from scalekit.db.pins import MAX_PINS, Pin, Pins, load_pins
+from scalekit.db.pins import MAX_PINS, Pin, Pins, load_pins, merged
 
 
 @dataclass(slots=True)
@@ -64,12 +64,20 @@ def load_shards(raw: Any) -> dict[str, int]:
     return dict(raw)
 
 
-PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_carried_pins)
+def _without_kept_replicas(done: Dealings | None) -> Dealings | None:
+    """Return the record for a block that must see more: the replica that the unit reads from may not show it."""
+    done = dealings() if done is None else done
+    return None if done is None else replace(done, replicas={})
+
+
+PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_carried_pins, merge=merged)
 SHARDS: Fact[dict[str, int]] = Fact("db_shards", {}, portable=True, load=load_shards)
 REQUEST_SHARDS: Fact[Callable[[], Mapping[str, Any]] | None] = Fact("db_request_shards", None)
 _pinning = threading.Lock()
-DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None)
-OVERRIDE: Fact[Override | None] = Fact("db_override", None)
+DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None, renew=_without_kept_replicas)
+OVERRIDE: Fact[Override | None] = Fact(
+    "db_override", None, renew=lambda found: None if found and found.role == "replica" else found
+)
 
 
 def _forget_after_fork() -> None:

@@ -1,0 +1,57 @@
+"""What an invalidation tells later loads: which writes the database they read must show."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+
+from scalekit.cache.conf import settings
+from scalekit.core.context import demanding, demands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+_USUAL_LAG = 15.0  # seconds: SCALEKIT_DB_MAX_LAG, the time until a replica is taken out, and clocks that differ
+
+
+def replica_seconds() -> float:
+    """Return how long a replica may yet lack a write; 0 without replicas."""
+    if settings.REPLICA_LAG is not None:
+        return settings.REPLICA_LAG
+    return _USUAL_LAG if _has_replicas() else 0
+
+
+def _has_replicas() -> bool:
+    databases: Iterable[dict[str, Any]] = django_settings.DATABASES.values()
+    return any(
+        entry.get("SCALEKIT", {}).get("REPLICA_OF") or entry.get("TEST", {}).get("MIRROR")
+        for entry in databases
+    )
+
+
+def facts_of_write() -> dict[str, Any]:
+    """Return what travels with an invalidation: nothing, where no reader could be behind."""
+    demanded = demands()
+    return {"at": round(time(), 3), "demands": demanded} if demanded else {}
+
+
+def seeing(facts: Iterable[Mapping[str, Any]]) -> AbstractContextManager[None]:
+    """Return a context manager in which a load reads no database behind the facts of its stamps.
+
+    Facts older than a replica in rotation may lag demand nothing any more.
+    """
+    alive = [_demands_of(found) for found in facts if found]
+    alive = [demanded for demanded in alive if demanded]
+    return demanding(alive) if alive else nullcontext()
+
+
+def _demands_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what facts from the cache demand; nothing for what this site cannot have written."""
+    at, demanded = facts.get("at"), facts.get("demands")
+    if not isinstance(at, (int, float)) or not isinstance(demanded, dict):
+        return {}
+    return demanded if time() < at + (replica_seconds() or _USUAL_LAG) else {}

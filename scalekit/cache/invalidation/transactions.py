@@ -1,0 +1,198 @@
+"""Hold the names that a transaction writes, and release them when it ends: once, in one round trip.
+
+From the first write of a name until the transaction ends nothing that depends on it is read from the cache or
+kept there, so that a writer killed between COMMIT and release leaves nothing stale: its hold ends by itself, as a
+change. A rollback, also one to a savepoint, ends the hold and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+from django.db import connections
+
+from scalekit.cache.conf import settings
+from scalekit.cache.events import CACHE_NAMES_ENDED
+from scalekit.cache.invalidation.facts import facts_of_write, replica_seconds
+from scalekit.cache.store import store_of
+from scalekit.core.context import current_unit, unit_of_work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from scalekit.core.context import Unit
+
+Names = dict[str, list[str]]  # keys on the server, by alias of the cache
+
+
+class Transaction:
+    """The names that one transaction of one connection has written, in parts that may roll back alone."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.holder = token_hex(8)
+        self.open = True
+        self.names: set[str] = set()
+        unit = current_unit()
+        self.unit: Unit = {} if unit is None else unit
+        self._connection = ref(connection)
+        self._parts: list[_Part] = []
+
+    def hold(self, names: Mapping[str, Iterable[str]]) -> None:
+        """Hold those of `names` that are not held yet, in one round trip to each cache."""
+        for alias, fresh in self._noted(names).items():
+            store_of(alias).hold(fresh, settings.HOLD_SECONDS, holder=self.holder)
+
+    def add(self, names: Mapping[str, Iterable[str]]) -> None:
+        """End `names` with the others, without holding them: rows that nobody could have read before."""
+        self._noted(names)
+
+    def end(self, *, changed: bool) -> None:
+        """Release all that is held; what depends on it is void if anything was `changed`."""
+        if not self.open:
+            return
+        self.open = False
+        parts, self._parts = self._parts, []
+        both: Names = {}
+        for part in parts:
+            part.ended = True
+            for alias, names in part.names.items():
+                both.setdefault(alias, []).extend(names)
+        self._release(both, changed=changed)
+        self.names = set()
+
+    def rolled_back(self, part: _Part) -> None:
+        """End the holds of a part that Django has forgotten."""
+        part.ended = True
+        if part not in self._parts:
+            return
+        self._parts.remove(part)
+        self.names.difference_update(*part.names.values())
+        self.open = bool(self._parts)
+        self._release(part.names, changed=self._may_have_committed())
+
+    def _noted(self, names: Mapping[str, Iterable[str]]) -> Names:
+        fresh = {alias: [n for n in some if n not in self.names] for alias, some in names.items()}
+        fresh = {alias: list(dict.fromkeys(some)) for alias, some in fresh.items() if some}
+        if fresh:
+            part = self._part()
+            for alias, some in fresh.items():
+                part.names.setdefault(alias, []).extend(some)
+                self.names.update(some)
+        return fresh
+
+    def _part(self) -> _Part:
+        """Return the names written under the savepoints that are open now."""
+        connection: Any = self._connection()
+        savepoints = tuple(connection.savepoint_ids)
+        if self._parts and self._parts[-1].savepoints == savepoints:
+            return self._parts[-1]
+        part = _Part(savepoints)
+        self._parts.append(part)
+        if connection.in_atomic_block:
+            connection.on_commit(_Hook(self, part), robust=True)
+            if not connection.atomic_blocks[0]._from_testcase:  # noqa: SLF001 - captureOnCommitCallbacks counts
+                # Before all others: one may read what was written here, and one that raises ends the row.
+                connection.run_on_commit.insert(0, connection.run_on_commit.pop())
+        return part
+
+    def _release(self, names: Names, *, changed: bool) -> None:
+        with unit_of_work(self.unit):
+            for alias, some in names.items():
+                if changed:
+                    end(alias, some, holder=self.holder)
+                else:
+                    store_of(alias).release(some, holder=self.holder, changed=False)
+
+    def _may_have_committed(self) -> bool:
+        """Return whether the connection was lost, maybe during COMMIT, or its hooks were not run after it."""
+        connection: Any = self._connection()
+        return connection is None or (
+            connection.errors_occurred or connection.run_commit_hooks_on_set_autocommit_on
+        )
+
+
+class _Part:
+    __slots__ = ("ended", "names", "savepoints")
+
+    def __init__(self, savepoints: tuple[str, ...]) -> None:
+        self.savepoints = savepoints
+        self.names: Names = {}
+        self.ended = False
+
+
+class _Hook:
+    """What Django calls on commit, and forgets on rollback: nothing else tells of a rollback."""
+
+    def __init__(self, transaction: Transaction, part: _Part) -> None:
+        self._transaction, self._part = transaction, part
+
+    def __call__(self) -> None:
+        if not self._part.ended:
+            self._transaction.end(changed=True)
+
+    def __del__(self) -> None:
+        if not self._part.ended and not sys.is_finalizing():
+            self._transaction.rolled_back(self._part)
+
+
+def end(alias: str, names: list[str], *, holder: str | None = None) -> None:
+    """Make void what depends on `names`; later loads see at least what this unit of work has written."""
+    store, facts = store_of(alias), facts_of_write()
+    seconds = 0 if facts else replica_seconds()
+    if seconds:  # nobody can tell which replicas show the write: keep nothing until all must
+        store.hold(names, seconds, holder=token_hex(8))
+    if holder is None:
+        store.invalidate(names, facts=facts)
+    else:
+        store.release(names, holder=holder, changed=True, facts=facts)
+    CACHE_NAMES_ENDED.emit(alias=alias, names=len(names))
+
+
+_open: WeakKeyDictionary[BaseDatabaseWrapper, Transaction] = WeakKeyDictionary()
+_writing: ContextVar[tuple[Transaction, ...]] = ContextVar("scalekit_cache_writing", default=())
+
+
+def transaction_of(connection: BaseDatabaseWrapper) -> Transaction:
+    """Return what is known of the open transaction of `connection`."""
+    known = _open.get(connection)
+    if known is None or not known.open:
+        known = _open[connection] = Transaction(connection)
+        _writing.set((*(other for other in _writing.get() if other.open), known))
+    return known
+
+
+def is_dirty(names: Iterable[str]) -> bool:
+    """Return whether an open transaction of this thread or task has written one of `names`."""
+    for other in _writing.get():  # a loop and no any(): this is asked at every read
+        if other.names and other.open and not other.names.isdisjoint(names):
+            return True
+    return False
+
+
+def is_open(connection: Any) -> bool:
+    """Return whether what is executed now commits later: in `atomic()`, or with autocommit off."""
+    if connection.in_atomic_block:
+        return True
+    return connection.connection is not None and not connection.autocommit
+
+
+def open_connections() -> list[BaseDatabaseWrapper]:
+    """Return this thread's connections that have something to commit.
+
+    A transaction that `TestCase` holds around a test counts only where no other is open, and then once.
+    """
+    begun = [c for c in connections.all(initialized_only=True) if is_open(c)]
+    real = [c for c in begun if not is_of_test(c)]
+    return real or begun[:1]
+
+
+def is_of_test(connection: Any) -> bool:
+    """Return whether only `TestCase` has begun; Django itself marks these blocks."""
+    blocks = connection.atomic_blocks
+    return bool(blocks) and all(block._from_testcase for block in blocks)  # noqa: SLF001

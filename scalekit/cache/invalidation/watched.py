@@ -1,0 +1,142 @@
+"""Which models' writes this process announces: those that cached functions, here or elsewhere, depend on.
+
+A function is known to the processes that have imported it. What others write, a command or a worker, must
+end its values too: so a project says it once, for every process, in SCALEKIT_CACHE_MODELS.
+"""
+# ruff: noqa: SLF001 - Django keeps a model's options there
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from django.apps import apps
+from django.core.signals import setting_changed
+
+from scalekit.cache.conf import settings
+from scalekit.cache.exceptions import UnwatchedModel
+from scalekit.cache.invalidation.models import (
+    Target,
+    dependency,
+    label_of,
+    reached,
+    references,
+    targets_by_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from django.db.models import Model
+
+    from scalekit.cache.invalidation.base import Dependencies
+
+EVERY = "*"
+_DELETING = frozenset({"DELETE", "MERGE", "REPLACE"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Map:
+    """Whom the writes to a table concern, and which tables lose rows with it."""
+
+    targets: dict[str, tuple[Target, ...]]
+    deleted: dict[str, set[str]]
+    truncated: dict[str, set[str]]
+
+    @classmethod
+    def of(cls, models: Iterable[type[Model]]) -> _Map:
+        return cls(
+            targets_by_table(models), references(truncated=False), references(truncated=True)
+        )
+
+
+class Watched:
+    """The models, by table, whose writes end values; built when a write first asks."""
+
+    def __init__(self) -> None:
+        self._functions: WeakSet[Dependencies] = WeakSet()
+        self._learned: set[str] = set()
+        self._lock = Lock()
+        self._map: _Map | None = None
+        self.on_begin: Callable[[], None] = lambda: None
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no write ends anything here, so that no statement need be looked at."""
+        return not (self._functions or self._learned or settings.MODELS)
+
+    def add(self, function: Dependencies) -> None:
+        """Watch what a cached function depends on."""
+        self._functions.add(function)
+        self.forget()
+        self.on_begin()
+
+    def functions(self) -> list[Dependencies]:
+        return list(self._functions)
+
+    def learn(self, model: type[Model], function: str) -> None:
+        """Watch a model that only a call has named. Raises `UnwatchedModel` where others would not."""
+        label = label_of(model)
+        if label in self._learned:
+            return
+        if settings.MODELS and not covers(settings.MODELS, model):
+            raise UnwatchedModel(unwatched(function, model))
+        self._learned.add(label)
+        self.forget()
+
+    def aliases(self) -> list[str]:
+        """Return the caches whose values end with writes."""
+        used = (function.alias for function in self.functions())
+        return list(dict.fromkeys([*settings.ALIASES, *used]))
+
+    def targets_of(self, table: str, verb: str, *, cascades: bool) -> Iterator[Target]:
+        """Yield whom a write to `table` concerns, and whom what the database does of itself with it."""
+        known = self._map
+        if known is None:
+            with self._lock:
+                known = self._map = _Map.of(self._models())
+        yield from known.targets.get(table, ())
+        if verb in _DELETING or cascades:
+            for other in reached(table, known.truncated if cascades else known.deleted):
+                for target in known.targets.get(other, ()):
+                    yield Target(target.model, None)
+
+    def forget(self) -> None:
+        self._map = None
+
+    def _models(self) -> set[type[Model]]:
+        models = {model for model in apps.get_models() if covers(settings.MODELS, model)}
+        models |= {m for m in apps.get_models() if label_of(m) in self._learned}
+        for function in self.functions():
+            if not callable(function.depends_on):
+                models |= {dependency(item).model for item in function.depends_on}
+        return {model._meta.concrete_model or model for model in models}
+
+
+def unwatched(function: str, model: type[Model]) -> str:
+    label = (model._meta.concrete_model or model)._meta.label
+    return (
+        f"{function} depends on {label}, which SCALEKIT_CACHE_MODELS does not name: a command or worker that has"
+        f" not imported the function would change rows unseen. Add {label!r} to SCALEKIT_CACHE_MODELS."
+    )
+
+
+def covers(listed: Iterable[str], model: type[Model]) -> bool:
+    """Return whether SCALEKIT_CACHE_MODELS names a model: by its label, its app's, or ``"*"``."""
+    opts: Any = (model._meta.concrete_model or model)._meta
+    names = {EVERY, opts.app_label.casefold(), opts.label_lower}
+    return any(name.casefold() in names for name in listed)
+
+
+watched = Watched()
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in {"INSTALLED_APPS", "SCALEKIT_CACHE_MODELS"}:
+        watched.forget()
+        watched.on_begin()
+
+
+setting_changed.connect(_forget, dispatch_uid="scalekit.cache.watched")
