@@ -1,4 +1,4 @@
-"""Caches that stand over other caches of the same project: their OPTIONS, and the aliases they name."""
+"""Caches that stand over other caches of the same project: their OPTIONS, their keys, the aliases they name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.core.cache import CacheHandler, caches
+from django.core.cache.backends.base import BaseCache
 
 from scalekit.cache.backends.exceptions import CacheMisconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from django.core.cache.backends.base import BaseCache
 
 _DJANGO_S = {"MAX_ENTRIES", "CULL_FREQUENCY"}  # read by BaseCache, of no meaning here
 
@@ -44,6 +43,36 @@ class LayerOptions:
     def below(self) -> list[str]:
         """Return the aliases of the caches it stands over."""
         return [getattr(self, name) for name in self.aliases]
+
+
+class LayerCache(BaseCache):
+    """A cache whose keys and lifetimes are those of the `layers` below, as far as its own entry is silent."""
+
+    layers: tuple[BaseCache, ...] = ()
+
+    def __init__(self, params: dict[str, Any], aliases: Iterable[str]) -> None:
+        super().__init__(params)
+        self.layers = tuple(cache_below(alias, params) for alias in aliases)
+        for name in ("default_timeout", "key_prefix", "version"):
+            setattr(self, name, getattr(self.layers[0], name))
+
+    @property
+    def key_func(self) -> Any:
+        return self.layers[0].key_func
+
+    @key_func.setter
+    def key_func(self, function: Any) -> None:
+        for (
+            layer
+        ) in self.layers:  # none yet: it is BaseCache's own setting, which `cache_below` heeds
+            layer.key_func = function
+
+    def make_key(self, key: str, version: int | None = None) -> str:
+        return self.layers[0].make_key(key, version=version)
+
+    def close(self, **kwargs: Any) -> None:
+        for layer in self.layers:
+            layer.close(**kwargs)
 
 
 def demand_number(name: str, value: Any, expected: str, *kinds: type) -> None:

@@ -28,8 +28,14 @@ class Found:
 class SharedRedis:
     """Reads from the primary alone: a replica may be behind the changes that the primary tells of."""
 
-    def __init__(self, cache: BaseCache, client: Any, decode: Callable[[Any], Any]) -> None:
-        self._cache, self._client, self._decode = cache, client, decode
+    def __init__(
+        self,
+        cache: BaseCache,
+        client: Any,
+        decode: Callable[[Any], Any],
+        validate: Callable[[str], object] | None = None,
+    ) -> None:
+        self._cache, self._client, self._decode, self._validate = cache, client, decode, validate
 
     @property
     def prefix(self) -> str:
@@ -39,6 +45,9 @@ class SharedRedis:
 
     def fetch(self, keys: Sequence[str]) -> dict[str, Found]:
         """Return what there is, in one round trip. Raises what the client library raises."""
+        if self._validate is not None:
+            for key in keys:
+                self._validate(key)
         pipeline = self._client.pipeline(transaction=False)
         pipeline.mget(keys)
         for key in keys:
@@ -70,10 +79,11 @@ def shared_redis(cache: BaseCache) -> SharedRedis | None:
         inner: Any = cache._cache  # noqa: SLF001
         if type(inner).__name__ != "RedisCacheClient":
             return None
-        return SharedRedis(cache, inner.get_client(write=True), inner._serializer.loads)  # noqa: SLF001
+        decode = inner._serializer.loads  # noqa: SLF001
+        return SharedRedis(cache, inner.get_client(write=True), decode, cache.validate_key)
     client: Any = getattr(cache, "client", None)
-    # django-redis and what is modelled on it. HerdClient stores more than values, ShardClient has many servers.
     reader: Any = getattr(type(client), "get", shared_redis)
+    # django-redis and what is modelled on it. HerdClient stores more than values, ShardClient has many servers.
     if reader.__qualname__ != "DefaultClient.get":
         return None
     return SharedRedis(cache, client.get_client(write=True), client.decode)

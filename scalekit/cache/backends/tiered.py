@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.signals import setting_changed
 
-from scalekit.cache.backends.layers import LayerOptions, alias_of, cache_below, demand_number
+from scalekit.cache.backends.layers import LayerCache, LayerOptions, alias_of, demand_number
 from scalekit.cache.backends.shared import shared_redis
 from scalekit.cache.listener import Listener
 from scalekit.cache.local import NO_TICKET, LocalTier
@@ -51,15 +51,13 @@ class TierOptions(LayerOptions):
         demand_number("ttl", self.ttl, "a number of seconds", int, float)
 
 
-class TieredCache(BaseCache):
+class TieredCache(LayerCache):
     """Read from the process first; write to the cache below, and let every process forget what it has."""
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         options = TierOptions.of(params)
-        self.below = cache_below(options.over, params)
-        super().__init__(params)
-        for name in ("default_timeout", "key_prefix", "version", "key_func"):
-            setattr(self, name, getattr(self.below, name))
+        super().__init__(params, options.below())
+        (self.below,) = self.layers
         self._shared = shared_redis(self.below)
         self._forgives = getattr(self.below, "_ignore_exceptions", False)  # django-redis's option
         self.local = _tier(repr((location, params)), params, options, self._shared)
@@ -69,9 +67,6 @@ class TieredCache(BaseCache):
         if name == "below":  # not yet
             raise AttributeError(name)
         return getattr(self.below, name)
-
-    def make_key(self, key: str, version: int | None = None) -> str:
-        return self.below.make_key(key, version=version)
 
     def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
         made = self.make_key(key, version)
@@ -156,10 +151,8 @@ class TieredCache(BaseCache):
         try:
             self.below.clear()
         finally:
-            self.local.clear()
-
-    def close(self, **kwargs: Any) -> None:
-        self.below.close(**kwargs)
+            for tier in _tiers():
+                tier.clear()
 
     async def aget(self, key: str, default: Any = None, version: int | None = None) -> Any:
         value = self.local.get(self.make_key(key, version))  # without the hop to a thread
@@ -189,7 +182,8 @@ class TieredCache(BaseCache):
         try:
             yield
         finally:  # after an error, too: the server may have done it
-            self.local.drop(names)
+            for tier in _tiers():  # of every alias: two may stand over one server
+                tier.drop(names)
 
 
 _listeners: dict[str, Listener] = {}
@@ -210,6 +204,10 @@ def _tier(
         listener = Listener(alias_of(params, options.over), tier, shared.connection, shared.prefix)
         listener = _listeners.setdefault(identity, listener)
     return listener.tier
+
+
+def _tiers() -> list[LocalTier]:
+    return [listener.tier for listener in list(_listeners.values())]
 
 
 def _forget_after_fork() -> None:

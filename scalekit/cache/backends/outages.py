@@ -1,0 +1,139 @@
+"""What one process knows of a cache that may be down: whether to ask it, and what to tell it when it is back.
+
+A cache that was frozen or cut off comes back with the values of before. Whatever was changed meanwhile is
+*owed* to it: deleted from it before it is believed again. A thread of its own tries once a second, so that
+the other processes, which may have noticed nothing, need not wait for a call of this one.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import zlib
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from scalekit.cache.breaker import Breaker
+from scalekit.cache.conf import settings
+from scalekit.cache.events import CACHE_FAILOVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from django.core.cache.backends.base import BaseCache
+
+MOST_OWED = 100_000  # keys, some 10 MB; beyond, the oldest are forgotten
+REPAY_SECONDS = 1.0  # between two tries to repay
+_TOGETHER = 1000  # keys deleted in one round trip
+_PROBE = "scalekit:alive"
+
+# A wrong call, or a value that cannot be read: the caller's to see, and no reason to leave the cache alone.
+_MISTAKES = (
+    *(ValueError, TypeError, LookupError, AttributeError, ImportError, EOFError),
+    *(pickle.PickleError, zlib.error),
+)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether the server did not do its work, rather than find fault with what it was asked."""
+    if isinstance(error, _MISTAKES):
+        return False
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "ResponseError" in names:  # READONLY, OOM, MISCONF ... : it serves nobody as it should
+        return not str(error).startswith(("WRONGTYPE", "ERR ", "value is not", "hash value is not"))
+    return "DataError" not in names
+
+
+class Outage:
+    """The state of one cache in this process; `repayer` returns one like it that takes keys as stored."""
+
+    def __init__(self, alias: str, repayer: Callable[[], BaseCache]) -> None:
+        self.alias, self._repayer = alias, repayer
+        self.breaker = Breaker(lambda: settings.BREAKER_SECONDS)
+        self._lock, self._repaying = Lock(), Lock()
+        self._owed: dict[str, object] = {}
+        self._owes_clear = False
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    @property
+    def owes(self) -> bool:
+        return self._owes_clear or bool(self._owed)
+
+    def is_over(self) -> bool:
+        """Return whether the cache may be asked; whoever gets True reports `succeeded` or `failed`."""
+        if not self.breaker.allows():
+            return False
+        return not self.owes or self._repays()
+
+    def succeeded(self) -> None:
+        if self.breaker.is_open and self.breaker.succeeded():
+            CACHE_FAILOVER.emit(alias=self.alias, pool="first")
+
+    def failed(self, error: Exception) -> None:
+        if self.breaker.failed():
+            CACHE_FAILOVER.emit(alias=self.alias, pool="gutter", error=repr(error))
+
+    def owe(self, keys: Iterable[str], *, clear: bool = False) -> None:
+        """Remember keys, as they are stored, that changed while the cache could not be told."""
+        with self._lock:
+            self._owes_clear = self._owes_clear or clear
+            for key in keys:
+                self._owed.pop(key, None)
+                self._owed[key] = object()
+            while len(self._owed) > MOST_OWED:
+                del self._owed[next(iter(self._owed))]
+            if self._thread is None and self.owes:
+                self._thread = threading.Thread(
+                    target=self._keep_trying, name=f"scalekit-repay-{self.alias}", daemon=True
+                )
+                self._thread.start()
+
+    def repay(self) -> None:
+        """Tell the cache what it missed. Raises what its client library raises."""
+        with self._lock:
+            owed, owes_clear = dict(self._owed), self._owes_clear
+        cache = self._repayer()
+        # A server that was frozen finds our old writes in its sockets. It reads them together with this
+        # question, so once it has answered, none of them can follow the deletes.
+        cache.has_key(_PROBE)
+        if owes_clear:
+            cache.clear()
+        keys = list(owed)
+        for start in range(0, len(keys), _TOGETHER):
+            cache.delete_many(keys[start : start + _TOGETHER])
+        cache.close()
+        with self._lock:
+            self._owes_clear = self._owes_clear and not owes_clear
+            for key, debt in owed.items():
+                if self._owed.get(key) is debt:  # else it changed once more
+                    del self._owed[key]
+
+    def _repays(self) -> bool:
+        if not self._repaying.acquire(blocking=False):
+            return False  # another thread is about to; until it has, the cache is not believed
+        try:
+            self.repay()
+        except Exception as error:  # noqa: BLE001 - each client library has its own
+            self.failed(error)
+            return False
+        finally:
+            self._repaying.release()
+        return True
+
+    def stop(self) -> None:
+        """Give up what is owed."""
+        self._stopping.set()
+
+    def _keep_trying(self) -> None:
+        while not self._stopping.wait(REPAY_SECONDS):
+            with self._repaying:
+                try:
+                    self.repay()
+                except Exception:  # noqa: BLE001, S112 - it is down still
+                    continue
+            self.succeeded()
+            with self._lock:
+                if not self.owes:
+                    self._thread = None
+                    return
