@@ -33,6 +33,7 @@ PUBLIC = {
         "ainvalidate_models",
         "ainvalidate_tags",
         "cached",
+        "cached_view",
         "invalidate_models",
         "invalidate_tags",
     ],

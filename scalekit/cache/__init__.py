@@ -26,6 +26,7 @@ from scalekit.cache.invalidation.tags import (
     invalidate_tags,
 )
 from scalekit.cache.values import MISSING
+from scalekit.cache.views import cached_view
 
 __all__ = [
     "MISSING",
@@ -36,6 +37,7 @@ __all__ = [
     "ainvalidate_models",
     "ainvalidate_tags",
     "cached",
+    "cached_view",
     "invalidate_models",
     "invalidate_tags",
 ]

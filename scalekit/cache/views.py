@@ -1,0 +1,216 @@
+"""`cached_view`: a page that all visitors share who may share it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.http.response import HttpResponseBase
+
+from scalekit.cache.decorators import cached
+from scalekit.cache.events import CACHE_PAGE_REFUSED
+from scalekit.cache.exceptions import UncacheableFunction
+from scalekit.cache.pages import Kept, Visit, Watch, has_messages, head, kept, page, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from django.http import HttpRequest
+
+V = TypeVar("V", bound=Callable[..., Any])
+Step = tuple[Literal["ask", "peek", "load", "forget"], Visit]
+Flow = Generator[Step, Any, HttpResponseBase | None]
+
+
+class cached_view:  # noqa: N801 - used as a decorator
+    """Keep the page that a view returns, for every visitor who would have got the same one.
+
+    The page is kept by its address, language and time zone, and by the request headers that its `Vary`
+    names. Logged-in visitors run the view each time; give `vary`, a function of the request that returns
+    what the page depends on, for example ``lambda request: request.user.pk``, to keep their pages too.
+    `query` names the parameters of the query string that matter; without it all of them do.
+
+    Only GET with 200 is kept, and nothing that was made for one visitor: with a cookie, a CSRF token, a
+    nonce, messages, anything from the session or the cookies (unless `vary` is given), or a `Cache-Control`
+    that forbids it. `tags` and `depends_on` may be functions of the view's arguments; these and all other
+    options are those of `cached`.
+    """
+
+    def __init__(
+        self,
+        ttl: float | timedelta | None = 300,
+        *,
+        vary: Callable[[HttpRequest], object] | None = None,
+        query: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
+        if callable(ttl):
+            raise UncacheableFunction("Write @cached_view(), with parentheses.")
+        if "key" in options:
+            raise UncacheableFunction(
+                "@cached_view takes no key=: say with vary= what else matters."
+            )
+        self.vary = vary
+        self.query = None if query is None else frozenset(query)
+        self.options = {name: _of_the_view(option) for name, option in options.items()}
+        self.cached = cached(ttl, key=_place, **self.options)
+
+    def __call__(self, view: V) -> V:
+        serve = _serve_async if iscoroutinefunction(view) else _serve
+        return cast("V", serve(self, view))
+
+    def visit(self, request: HttpRequest, args: Any, kwargs: Any) -> Visit | None:
+        """Return the visit of a page, or None where there is none that could be shared."""
+        if request.method not in {"GET", "HEAD"}:
+            return None
+        if self.vary is None and "Authorization" in request.headers:  # RFC 9111, 3.5
+            return None
+        place = place_of(request, self.query)
+        return None if place is None else Visit(request, args, kwargs, place)
+
+
+def _flow(visit: Visit) -> Flow:
+    """Yield what is to be done, for a thread or an event loop to do; return the response, None for the view's.
+
+    Of a page that is nobody else's it is kept that it is: no visitor waits until another's is ready.
+    """
+    only_head = visit.request.method == "HEAD"
+    look: Literal["peek", "ask"] = "peek" if only_head else "ask"
+    found: Kept = yield look, visit
+    if found and "varies" in found and visit.response is None:
+        visit = visit.varied(found["varies"])
+        found = yield look, visit
+    if visit.response is not None:
+        return visit.response
+    if found and "body" in found:
+        return head(found) if only_head else page(found)
+    if only_head:
+        return None
+    found = yield "load", visit
+    if "body" in found:  # it was an error page until now: let that of the next visitor be kept
+        yield "forget", visit
+    return visit.response
+
+
+def _serve(options: cached_view, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:
+    @wraps(view)
+    def load(_: object, visit: Visit) -> Kept:
+        with Watch(visit.request, personal=options.vary is not None) as watch:
+            visit.response = _rendered(view(visit.request, *visit.args, **visit.kwargs))
+        return _announced(view, kept(visit, visit.response, watch.took))
+
+    pages = options.cached(load)
+    steps = _steps(pages, load)
+
+    def enter(request: HttpRequest, visit: Visit | None) -> Visit | None:
+        if visit is None or has_messages(request):
+            return None
+        if options.vary is not None:
+            return visit.of(options.vary(request))
+        return None if _is_logged_in(getattr(request, "user", None)) else visit
+
+    @wraps(view)
+    def serve(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        visit = enter(request, options.visit(request, args, kwargs))
+        if visit is None:
+            return view(request, *args, **kwargs)
+        flow = _flow(visit)
+        step = _advance(flow, None)
+        while isinstance(step, tuple):
+            name, at = step
+            step = _advance(flow, steps[name](at.place, at))
+        return view(request, *args, **kwargs) if step is None else step
+
+    return serve
+
+
+def _serve_async(
+    options: cached_view, view: Callable[..., Awaitable[HttpResponseBase]]
+) -> Callable[..., Any]:
+    """Do as `_serve` does."""
+
+    @wraps(view)
+    async def load(_: object, visit: Visit) -> Kept:
+        with Watch(visit.request, personal=options.vary is not None) as watch:
+            response: Any = await view(visit.request, *visit.args, **visit.kwargs)
+            if _is_lazy(response):
+                response = await sync_to_async(_rendered)(response)
+            visit.response = response
+        return _announced(view, kept(visit, visit.response, watch.took))
+
+    pages = options.cached(load)
+    steps = _steps(pages, load)
+
+    async def enter(request: HttpRequest, visit: Visit | None) -> Visit | None:
+        if visit is None or (request.COOKIES and await sync_to_async(has_messages)(request)):
+            return None
+        if options.vary is not None:
+            vary = options.vary
+            ask = vary if iscoroutinefunction(vary) else sync_to_async(vary)
+            return visit.of(await ask(request))
+        return None if _is_logged_in(await _user_of(request)) else visit
+
+    @wraps(view)
+    async def serve(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        visit = await enter(request, options.visit(request, args, kwargs))
+        if visit is None:
+            return await view(request, *args, **kwargs)
+        flow = _flow(visit)
+        step = _advance(flow, None)
+        while isinstance(step, tuple):
+            name, at = step
+            step = _advance(flow, await steps[name](at.place, at))
+        return await view(request, *args, **kwargs) if step is None else step
+
+    return serve
+
+
+def _steps(pages: Any, load: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    return {"ask": pages, "peek": pages.peek, "load": load, "forget": pages.invalidate}
+
+
+def _advance(flow: Flow, result: Any) -> Step | HttpResponseBase | None:
+    try:
+        return flow.send(result)
+    except StopIteration as end:
+        return cast("HttpResponseBase | None", end.value)
+
+
+def _is_lazy(response: HttpResponseBase) -> bool:
+    return callable(getattr(response, "render", None))
+
+
+def _rendered(response: Any) -> HttpResponseBase:
+    """Render what Django would render later, when a token or a cookie could no longer be noticed."""
+    return cast("HttpResponseBase", response.render() if _is_lazy(response) else response)
+
+
+def _is_logged_in(user: Any) -> bool:
+    return bool(getattr(user, "is_authenticated", False))
+
+
+async def _user_of(request: HttpRequest) -> Any:
+    ask = getattr(request, "auser", None)
+    return getattr(request, "user", None) if ask is None else await ask()
+
+
+def _announced(view: Callable[..., Any], found: Kept) -> Kept:
+    if "refused" in found:
+        name = f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
+        CACHE_PAGE_REFUSED.emit(function=name, reason=found["refused"])
+    return found
+
+
+def _place(place: object, _: Visit) -> object:
+    return place
+
+
+def _of_the_view(option: Any) -> Any:
+    """Let an option that is a function of the view's arguments be one of ours."""
+    if not inspect.isfunction(option) and not inspect.ismethod(option):
+        return option
+    return lambda _, visit: option(visit.request, *visit.args, **visit.kwargs)
