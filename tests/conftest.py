@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,10 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give a test on real servers a second try, which the summary shows.
 
     Such tests measure seconds, with twenty processes on whatever cores there are: when the machine
-    stalls, a promise is not broken. One that is broken fails twice.
+    stalls, no promise is broken. One that is broken fails twice.
     """
+    here = Path(__file__).parent
     for item in items:
-        if item.get_closest_marker("servers") or item.get_closest_marker("browser"):
+        on_servers = item.get_closest_marker("servers") or item.get_closest_marker("browser")
+        if on_servers or item.path.is_relative_to(here / "integration"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

@@ -22,8 +22,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 # Starts one of each, with a frozen standby and a process that has a child of its own, and says when it is done.
 SITE = """
-import sys, time
+import signal, sys, time
 from scalekit.testing.servers import Topology
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
 with Topology() as t:
     primary = t.postgres()
     t.postgres_replica(primary, "replica_1").freeze()
