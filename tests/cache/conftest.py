@@ -7,6 +7,8 @@ from django.core.cache import caches
 
 from scalekit.cache import store
 from scalekit.core.events import events
+from tests.cache.shop.database import files_in, photos_in
+from tests.cache.shop.recorder import Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +48,34 @@ def heard():
     yield listen
     for end in undo:
         end()
+
+
+@pytest.fixture
+def photos(tmp_path, django_db_blocker):
+    """The photos' app with its tables in SQLite; every write to it is announced."""
+    with (
+        django_db_blocker.unblock(),
+        photos_in(files_in(tmp_path), SCALEKIT_CACHE_MODELS=["gallery"]),
+    ):
+        yield
+
+
+@pytest.fixture
+def told(photos):
+    """What the cache is told, from now on."""
+    recorder = store._stores["default"] = Recorder()
+    return recorder
+
+
+@pytest.fixture
+def photo(photos):
+    from tests.cache.shop.models import Photo
+
+    return Photo.objects.create(title="sea")
+
+
+@pytest.fixture
+def tag(photos):
+    from tests.cache.shop.models import Tag
+
+    return Tag.objects.create(word="blue")

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings as django_settings
+from django.db import connections
 
 from scalekit.cache.conf import settings
 from scalekit.core.context import demanding, demands
@@ -26,7 +26,7 @@ def replica_seconds() -> float:
 
 
 def _has_replicas() -> bool:
-    databases: Iterable[dict[str, Any]] = django_settings.DATABASES.values()
+    databases: Iterable[dict[str, Any]] = connections.settings.values()
     return any(
         entry.get("SCALEKIT", {}).get("REPLICA_OF") or entry.get("TEST", {}).get("MIRROR")
         for entry in databases

@@ -7,6 +7,7 @@ end its values too: so a project says it once, for every process, in SCALEKIT_CA
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from django.apps import apps
 from django.core.signals import setting_changed
 
 from scalekit.cache.conf import settings
-from scalekit.cache.exceptions import UnwatchedModel
+from scalekit.cache.exceptions import UncacheableArgument, UnwatchedModel
 from scalekit.cache.invalidation.models import (
     Target,
     dependency,
@@ -103,6 +104,11 @@ class Watched:
                 for target in known.targets.get(other, ()):
                     yield Target(target.model, None)
 
+    def unlearn(self) -> None:
+        """Forget what calls have named: under another setting it may be refused."""
+        self._learned.clear()
+        self.forget()
+
     def forget(self) -> None:
         self._map = None
 
@@ -110,9 +116,17 @@ class Watched:
         models = {model for model in apps.get_models() if covers(settings.MODELS, model)}
         models |= {m for m in apps.get_models() if label_of(m) in self._learned}
         for function in self.functions():
-            if not callable(function.depends_on):
-                models |= {dependency(item).model for item in function.depends_on}
+            models |= static_models(function)
         return {model._meta.concrete_model or model for model in models}
+
+
+def static_models(function: Dependencies) -> set[type[Model]]:
+    """Return the models that a function names for all its calls; what is none, its first call will refuse."""
+    models: set[type[Model]] = set()
+    for item in () if callable(function.depends_on) else function.depends_on:
+        with suppress(UncacheableArgument):
+            models.add(dependency(item).model)
+    return models
 
 
 def unwatched(function: str, model: type[Model]) -> str:
@@ -135,7 +149,7 @@ watched = Watched()
 
 def _forget(*, setting: str, **_: Any) -> None:
     if setting in {"INSTALLED_APPS", "SCALEKIT_CACHE_MODELS"}:
-        watched.forget()
+        watched.unlearn()
         watched.on_begin()
 
 
