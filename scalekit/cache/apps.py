@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+
 from scalekit.core.apps import RungConfig
 
 
@@ -10,6 +12,7 @@ class CacheConfig(RungConfig):
 
     def ready(self) -> None:
         super().ready()
+        importlib.import_module("scalekit.cache.backends.checks")
         from scalekit.cache.invalidation.watching import watch_connections
 
         watch_connections()

@@ -64,6 +64,8 @@ class FailoverCache(LayerCache):
     Raises `CachesDown` when neither answers.
     """
 
+    options_kind = FailoverOptions
+
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         options = FailoverOptions.of(params)
         super().__init__(params, options.below())
@@ -206,7 +208,13 @@ class _Pools:
 
     def __init__(self, alias: str, options: FailoverOptions) -> None:
         self.names = f"{options.first!r} and its gutter {options.gutter!r}"
-        self.first = Outage(alias, lambda: cache_below(options.first, {"KEY_FUNCTION": _as_stored}))
+        self._alias, self._options = alias, options
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as in a child process: what the parent owes the parent pays, and has the threads for."""
+        first = self._options.first
+        self.first = Outage(self._alias, lambda: cache_below(first, {"KEY_FUNCTION": _as_stored}))
         self.gutter = Breaker(lambda: settings.BREAKER_SECONDS)
         self.gutter_until = 0.0
 

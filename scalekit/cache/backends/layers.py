@@ -48,6 +48,7 @@ class LayerOptions:
 class LayerCache(BaseCache):
     """A cache whose keys and lifetimes are those of the `layers` below, as far as its own entry is silent."""
 
+    options_kind: ClassVar[type[LayerOptions]]
     layers: tuple[BaseCache, ...] = ()
 
     def __init__(self, params: dict[str, Any], aliases: Iterable[str]) -> None:

@@ -54,6 +54,8 @@ class TierOptions(LayerOptions):
 class TieredCache(LayerCache):
     """Read from the process first; write to the cache below, and let every process forget what it has."""
 
+    options_kind = TierOptions
+
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         options = TierOptions.of(params)
         super().__init__(params, options.below())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from time import monotonic
@@ -255,6 +257,23 @@ def test_no_thread_is_left_when_nothing_is_owed(cache, first):
     assert repaying()
     first.start()
     assert eventually(lambda: not repaying())
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_child_repays_what_is_its_own(cache, first):
+    cache.set("k", "old")
+    first.freeze()
+    cache.set("k", "parent's")
+    with cache._pools.first._lock:  # held by another thread of the parent, say
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        cache.set("k", "child's")
+        os._exit(0 if list(cache._pools.first._owed) and cache._pools.first._thread else 1)
+    _, status = os.waitpid(child, 0)
+    first.thaw()
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert eventually(lambda: below("first", "k") is None)
 
 
 def test_all_tenants_debts_are_paid_by_any(cache, first, settings):
