@@ -8,7 +8,10 @@ import pytest
 
 from scalekit.core.conf import load_all_settings
 
-TAGS = ["cdn_image", "cdn_script", "cdn_stylesheet"]
+TAGS = {
+    "cache": ["cached"],
+    "cdn": ["cdn_image", "cdn_script", "cdn_stylesheet"],
+}
 SETTINGS = [
     "SCALEKIT_CACHE_ALIASES",
     "SCALEKIT_CACHE_BREAKER_SECONDS",
@@ -83,6 +86,7 @@ def test_settings_stay():
     assert set(SETTINGS) <= set(load_all_settings())
 
 
-def test_template_tags_stay():
-    register = import_module("scalekit.cdn.templatetags.scalekit_cdn").register
-    assert set(TAGS) <= set(register.tags)
+@pytest.mark.parametrize("rung", TAGS)
+def test_template_tags_stay(rung):
+    register = import_module(f"scalekit.{rung}.templatetags.scalekit_{rung}").register
+    assert set(TAGS[rung]) <= set(register.tags)

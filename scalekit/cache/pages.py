@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import UserDict
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings as django_settings
+from django.contrib.messages.storage import default_storage
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.exceptions import DisallowedHost
 from django.http import HttpResponse
@@ -32,6 +35,13 @@ class Visit:
     place: tuple[Any, ...]
     headers: tuple[str, ...] = ()
     response: HttpResponseBase | None = None
+    waits: bool = True
+    thread: int = field(default_factory=get_ident)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the view runs beside or after its visitor, who has a page: it is made anew, early or late."""
+        return not self.waits or get_ident() != self.thread
 
     def of(self, visitor: object) -> Visit:
         """Return this visit of a page that is different for each value of `visitor`."""
@@ -40,7 +50,19 @@ class Visit:
     def varied(self, headers: list[str]) -> Visit:
         """Return this visit of a page that is different for each value of these request headers."""
         values = tuple((name, self.request.headers.get(name)) for name in headers)
-        return replace(self, place=(*self.place, values), headers=tuple(headers))
+        place = (*self.place, values)
+        return replace(self, place=place, headers=tuple(headers), waits=True)
+
+
+def apart(request: HttpRequest) -> HttpRequest:
+    """Return a copy for a view that runs while others go on with the request."""
+    request = copy(request)
+    request.META = dict(request.META)
+    if hasattr(request, "session"):
+        request.session = type(request.session)(request.session.session_key)
+    if hasattr(request, "_messages"):
+        request._messages = default_storage(request)  # noqa: SLF001 - where the framework looks
+    return request
 
 
 def place_of(request: HttpRequest, query: frozenset[str] | None) -> tuple[Any, ...] | None:

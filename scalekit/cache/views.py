@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from scalekit.cache.decorators import cached
 from scalekit.cache.events import CACHE_PAGE_REFUSED
 from scalekit.cache.exceptions import UncacheableFunction
-from scalekit.cache.pages import Kept, Visit, Watch, has_messages, head, kept, page, place_of
+from scalekit.cache.pages import Kept, Visit, Watch, apart, has_messages, head, kept, page, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,15 +81,18 @@ def _flow(visit: Visit) -> Flow:
     only_head = visit.request.method == "HEAD"
     look: Literal["peek", "ask"] = "peek" if only_head else "ask"
     found: Kept = yield look, visit
+    visit.waits = False
     if found and "varies" in found and visit.response is None:
         visit = visit.varied(found["varies"])
         found = yield look, visit
+        visit.waits = False
     if visit.response is not None:
         return visit.response
     if found and "body" in found:
         return head(found) if only_head else page(found)
     if only_head:
         return None
+    visit.waits = True
     found = yield "load", visit
     if "body" in found:  # it was an error page until now: let that of the next visitor be kept
         yield "forget", visit
@@ -99,9 +102,10 @@ def _flow(visit: Visit) -> Flow:
 def _serve(options: cached_view, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:
     @wraps(view)
     def load(_: object, visit: Visit) -> Kept:
-        with Watch(visit.request, personal=options.vary is not None) as watch:
-            visit.response = _rendered(view(visit.request, *visit.args, **visit.kwargs))
-        return _announced(view, kept(visit, visit.response, watch.took))
+        request = apart(visit.request) if visit.is_answered else visit.request
+        with Watch(request, personal=options.vary is not None) as watch:
+            response = _rendered(view(request, *visit.args, **visit.kwargs))
+        return _taken(view, visit, response, watch)
 
     pages = options.cached(load)
     steps = _steps(pages, load)
@@ -135,12 +139,12 @@ def _serve_async(
 
     @wraps(view)
     async def load(_: object, visit: Visit) -> Kept:
-        with Watch(visit.request, personal=options.vary is not None) as watch:
-            response: Any = await view(visit.request, *visit.args, **visit.kwargs)
+        request = apart(visit.request) if visit.is_answered else visit.request
+        with Watch(request, personal=options.vary is not None) as watch:
+            response: Any = await view(request, *visit.args, **visit.kwargs)
             if _is_lazy(response):
                 response = await sync_to_async(_rendered)(response)
-            visit.response = response
-        return _announced(view, kept(visit, visit.response, watch.took))
+        return _taken(view, visit, response, watch)
 
     pages = options.cached(load)
     steps = _steps(pages, load)
@@ -198,7 +202,13 @@ async def _user_of(request: HttpRequest) -> Any:
     return getattr(request, "user", None) if ask is None else await ask()
 
 
-def _announced(view: Callable[..., Any], found: Kept) -> Kept:
+def _taken(
+    view: Callable[..., Any], visit: Visit, response: HttpResponseBase, watch: Watch
+) -> Kept:
+    """Give the response to its visitor, if they wait for it; return what is kept of it."""
+    if not visit.is_answered:
+        visit.response = response
+    found = kept(visit, response, watch.took)
     if "refused" in found:
         name = f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
         CACHE_PAGE_REFUSED.emit(function=name, reason=found["refused"])

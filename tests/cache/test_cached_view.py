@@ -9,12 +9,14 @@ import pytest
 import view_site
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.core.cache import caches
 from django.test import AsyncClient, Client
 from django.test.utils import override_settings
 
 from scalekit.cache import cached_view
 from scalekit.cache.exceptions import UncacheableFunction
+from scalekit.cache.pages import Visit, Watch, apart
 
 pytestmark = pytest.mark.django_db
 
@@ -261,3 +263,24 @@ def test_the_decorator_says_how_it_is_written():
 @override_settings(USE_TZ=False)
 def test_sites_of_one_time_zone_are_cached_too():
     assert twice("/front") == 1
+
+
+def test_a_page_made_anew_beside_its_visitor_touches_nothing_of_theirs(rf):
+    request = rf.get("/")
+    request.session, request.COOKIES = SessionStore("abc"), {"theme": "dark"}
+    visit = Visit(request, (), {}, ("view",), waits=False)
+    beside = apart(request)
+    with Watch(beside, personal=False):
+        beside.session["x"] = beside.COOKIES["theme"]
+        beside.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
+    assert visit.is_answered
+    assert not request.session.accessed
+    assert "CSRF_COOKIE_NEEDS_UPDATE" not in request.META
+    assert request.COOKIES == {"theme": "dark"}
+
+
+def test_a_view_that_runs_in_another_thread_runs_beside_its_visitor(rf):
+    visit = Visit(rf.get("/"), (), {}, ("view",))
+    assert not visit.is_answered
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: visit.is_answered).result(10)

@@ -1,0 +1,129 @@
+"""``{% load scalekit_cache %}``: a part of a page that is rendered once and shared.
+
+    {% cached 300 "sidebar" %} ... {% endcached %}
+    {% cached 300 "greeting" request.user tags="greetings" %} ... {% endcached %}
+    {% cached 600 "photo" photo.pk depends_on=photo stale=60 %} ... {% endcached %}
+
+The seconds and a name come first, then all that it depends on; language, time zone and the template's text
+always count. `tags` and `depends_on` take one value or many; a model is written ``"photos.Photo"``.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from django import template
+from django.template.base import FilterExpression, token_kwargs
+from django.utils.safestring import SafeString, mark_safe
+
+from scalekit.cache.fragments import Fragment, depended, fragments, keyed, listed, surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.template.base import Origin, Parser, Token
+
+register = template.Library()
+OPTIONS = ("alias", "depends_on", "jitter", "stale", "tags", "version")
+_USAGE = '{% cached seconds "name" what it depends on ... %}'
+
+
+class CachedNode(template.Node):
+    """The part between the tags."""
+
+    child_nodelists = ("nodes",)
+
+    def __init__(
+        self,
+        nodes: template.NodeList,
+        name: str,
+        ttl: FilterExpression,
+        vary: list[FilterExpression],
+        options: Mapping[str, FilterExpression],
+        fingerprint: str,
+    ) -> None:
+        self.nodes, self.name, self.ttl, self.vary, self.options = nodes, name, ttl, vary, options
+        self.fingerprint = fingerprint
+
+    def render(self, context: template.Context) -> SafeString:
+        options = {name: option.resolve(context) for name, option in self.options.items()}
+        vary = tuple(keyed(value.resolve(context)) for value in self.vary)
+        fragment = Fragment(
+            self.name,
+            (self.fingerprint, *surroundings(context), *vary),
+            self.nodes,
+            context,
+            personal=bool(vary),
+            tags=tuple(map(keyed, listed(options.pop("tags", None)))),
+            depends_on=depended(options.pop("depends_on", None)),
+        )
+        ends = tuple(sorted({"depends_on", "tags"} & self.options.keys()))
+        ask = fragments(self.name, self._seconds(context), ends, **options)
+        found = ask(fragment.place, fragment)
+        if fragment.html is None and "html" not in found:
+            fragment.render()
+        html = found["html"] if fragment.html is None else fragment.html
+        return mark_safe(html)  # noqa: S308 - it was rendered by a template, with its escaping
+
+    def _seconds(self, context: template.Context) -> float | None:
+        seconds = self.ttl.resolve(context)
+        if seconds is None or (isinstance(seconds, (int, float)) and seconds >= 1):
+            return seconds
+        msg = (
+            f'{{% cached %}} "{self.name}": the seconds are {seconds!r}: write 1 or more, or None.'
+        )
+        raise template.TemplateSyntaxError(msg)
+
+
+@register.tag("cached")
+def do_cached(parser: Parser, token: Token) -> CachedNode:
+    """Parse the tag and what is between it and ``{% endcached %}``."""
+    bits = token.split_contents()[1:]
+    nodes = parser.parse(("endcached",))
+    parser.delete_first_token()
+    if len(bits) < 2 or "=" in bits[0]:  # noqa: PLR2004 - seconds and a name
+        raise template.TemplateSyntaxError(f"Write {_USAGE}.")
+    ttl, name, *rest = bits
+    vary: list[FilterExpression] = []
+    options: dict[str, FilterExpression] = {}
+    while rest:
+        named: dict[str, FilterExpression] = token_kwargs(rest[:1], parser)
+        if not named:
+            vary.append(parser.compile_filter(rest[0]))
+        options.update(named)
+        rest = rest[1:]
+    _refuse_unknown(options)
+    return CachedNode(
+        nodes,
+        _literal(name),
+        parser.compile_filter(ttl),
+        vary,
+        options,
+        _fingerprint(parser.origin),
+    )
+
+
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    unknown = sorted(set(options) - set(OPTIONS))
+    if unknown:
+        msg = f"{{% cached %}} knows no {unknown[0]}=; it has {', '.join(OPTIONS)}."
+        raise template.TemplateSyntaxError(msg)
+
+
+def _literal(name: str) -> str:
+    """Return the name, which stands in metrics: so it is written out, and no variable."""
+    bare = name[1:-1] if name[0] in "\"'" and name[0] == name[-1] else name
+    if bare.replace("-", "_").replace(".", "_").isidentifier():
+        return bare
+    msg = f"{{% cached %}} needs a name of letters and digits after the seconds, not {name}: {_USAGE}."
+    raise template.TemplateSyntaxError(msg)
+
+
+def _fingerprint(origin: Origin | None) -> str:
+    """Return a digest of the template's text: a page that was edited is not served as it was before."""
+    loader = getattr(origin, "loader", None)
+    if origin is None or loader is None:
+        return ""
+    text: str = loader.get_contents(origin)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
