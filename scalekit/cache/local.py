@@ -46,8 +46,8 @@ class _Entry(Kept):
 class LocalTier:
     """Values by key, at most `max_entries` and about `max_bytes` of them, each at most `ttl` seconds old.
 
-    It begins switched off and is `enabled` by its listener; `wanted` is called for each reading that begins
-    while it is off. Which entry goes when it is full: the oldest that was not read since it was last passed
+    It begins switched off and is switched on by its listener; `wanted` is called for each reading that
+    begins while it is off. When it is full the oldest entry goes that was not read since it was last passed
     over ("second chance", which comes near least-recently-used and costs a hit next to nothing).
     """
 
@@ -71,7 +71,7 @@ class LocalTier:
         self._lock = RLock()  # a finalizer may ask the cache while its thread holds it
         self._floor = self._now = self._now + 1
         self._process = os.getpid()
-        self.enabled = False
+        self._enabled = False
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._dependents: dict[str, set[Hashable]] = {}
         self._changed: OrderedDict[str, int] = OrderedDict()
@@ -84,6 +84,13 @@ class LocalTier:
         """Tell whether `get` would find it, without making a copy."""
         entry = self._entries.get(key)
         return entry is not None and entry.until > self._clock()
+
+    @property
+    def enabled(self) -> bool:
+        """Tell whether values are kept; if not, the listener learns that they are wanted."""
+        if not self._enabled:
+            self.wanted()
+        return self._enabled
 
     @property
     def bytes(self) -> int:
@@ -103,10 +110,7 @@ class LocalTier:
         """Return the ticket of a reading of the shared cache that is sent after this call."""
         if self._process != os.getpid():  # a server that forks without Python's hooks, as uWSGI may
             self.forget_after_fork()
-        if self.enabled:
-            return self._now
-        self.wanted()
-        return NO_TICKET
+        return self._now if self.enabled else NO_TICKET
 
     def put(
         self,
@@ -158,16 +162,16 @@ class LocalTier:
         """Begin to keep values: every change from now on will be told by `drop` or `clear`."""
         with self._lock:
             self._clear()
-            self.enabled = True
+            self._enabled = True
 
     def switch_off(self) -> None:
         """Forget everything and keep nothing: changes may go untold."""
         with self._lock:
-            self.enabled = False
+            self._enabled = False
             self._clear()
 
     def _is_late(self, names: tuple[str, ...], ticket: int) -> bool:
-        if ticket < self._floor or not self.enabled:
+        if ticket < self._floor or not self._enabled:
             return True
         return any(self._changed.get(name, 0) > ticket for name in names)
 

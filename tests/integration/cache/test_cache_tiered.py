@@ -55,7 +55,6 @@ def eventually(holds: Callable[[], object], seconds: float = 5) -> bool:
 
 def hears(cache: TieredCache) -> bool:
     """Wait until the listener of this process is subscribed."""
-    cache.local.begin()
     return eventually(lambda: cache.local.enabled)
 
 
@@ -364,7 +363,7 @@ def test_a_child_forked_without_python_s_hooks_hears_for_itself_at_the_first_mis
         caches.close_all()
         listener = cache.local.wanted.__self__
         listener._process = cache.local._process = -1  # as it was before the fork
-        cache.local.enabled = True
+        cache.local._enabled = True
         return cache.local.begin() == 0 and hears(cache)
 
     assert in_child(child) == 0
