@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from django.core.cache import InvalidCacheBackendError, caches
 
+from scalekit.cache.backends import checks
 from scalekit.cache.backends.checks import check_layers
 from scalekit.cache.backends.exceptions import CacheMisconfigured
+from scalekit.cache.checks import check_caches
 from scalekit.core.exceptions import ScalekitError
 
 TIERED = "scalekit.cache.backends.tiered.TieredCache"
@@ -143,3 +148,21 @@ def test_sessions_in_a_gutter_are_a_warning(settings):
     assert [m.id for m in check_layers()] == ["scalekit.cache.W022"]
     settings.SESSION_CACHE_ALIAS = "shared"
     assert check_layers() == []
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "tier_the_cache.md"
+
+
+@pytest.mark.parametrize("lines", re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+def test_the_lines_of_the_page_are_right(settings, lines):
+    written: dict[str, dict] = {}
+    exec(lines, written)
+    settings.CACHES = written["CACHES"]
+    assert check_layers() == check_caches() == []
+    assert caches["default"]
+
+
+def test_every_check_is_on_the_page():
+    told = set(re.findall(r"`scalekit\.cache\.([EW]\d+)`", PAGE.read_text()))
+    source = Path(checks.__file__).read_text()
+    assert told == set(re.findall(r"scalekit\.cache\.([EW]\d+)", source))

@@ -66,12 +66,12 @@ class FailoverCache(LayerCache):
 
     options_kind = FailoverOptions
 
-    def __init__(self, location: str, params: dict[str, Any]) -> None:
+    def __init__(self, _location: str, params: dict[str, Any]) -> None:
         options = FailoverOptions.of(params)
         super().__init__(params, options.below())
         self.first, self.gutter = self.layers
         self._ttl = options.gutter_ttl
-        self._pools = _pools_of(repr((location, params)), params, options)
+        self._pools = _pools_of(options, params)
 
     def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
         return self._read(lambda cache: cache.get(key, default, version))
@@ -219,12 +219,12 @@ class _Pools:
         self.gutter_until = 0.0
 
 
-_pools: dict[str, _Pools] = {}
+_pools: dict[FailoverOptions, _Pools] = {}
 
 
-def _pools_of(identity: str, params: Mapping[str, Any], options: FailoverOptions) -> _Pools:
-    found = _pools.get(identity)
-    return found or _pools.setdefault(identity, _Pools(alias_of(params, options.first), options))
+def _pools_of(options: FailoverOptions, params: Mapping[str, Any]) -> _Pools:
+    found = _pools.get(options)
+    return found or _pools.setdefault(options, _Pools(alias_of(params, options.first), options))
 
 
 def _as_it_is(timeout: Any) -> Any:
