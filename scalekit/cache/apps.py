@@ -13,6 +13,7 @@ class CacheConfig(RungConfig):
     def ready(self) -> None:
         super().ready()
         importlib.import_module("scalekit.cache.backends.checks")
+        importlib.import_module("scalekit.cache.invalidation.checks")
         from scalekit.cache.invalidation.watching import watch_connections
 
         watch_connections()

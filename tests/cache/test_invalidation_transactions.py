@@ -44,6 +44,16 @@ def test_a_name_is_held_before_its_first_write_and_once(told):
     assert told.words == ["hold", "changed"]
 
 
+def test_a_transaction_that_writes_many_rows_soon_names_them_together(told):
+    photos = Photo.objects.bulk_create([Photo(title=str(n)) for n in range(400)])
+    told.forget()
+    with transaction.atomic():
+        for photo in Photo.objects.filter(title__in=[photo.title for photo in photos]):
+            photo.save()
+    assert len(told.told) < 310
+    assert "rows:gallery.photo" in told.ended
+
+
 def test_a_rollback_ends_the_hold_and_nothing_else(told):
     with rolled_back():
         Photo.objects.create(title="sea")

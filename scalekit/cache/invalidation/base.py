@@ -50,7 +50,7 @@ class Dependencies:
         )
         self._fixed: tuple[str, ...] | None = None
         self._made: tuple[str, tuple[str, ...]] = ("", ())
-        if self.depends_on:
+        if self:
             watched.add(self)
 
     def __bool__(self) -> bool:

@@ -7,6 +7,7 @@ change. A rollback, also one to a savepoint, ends the hold and nothing else.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextvars import ContextVar
 from secrets import token_hex
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from scalekit.core.context import Unit
 
 Names = dict[str, list[str]]  # keys on the server, by alias of the cache
+_MANY = 300  # names; of a transaction that writes more, rows are not held one by one any longer
 
 
 class Transaction:
@@ -41,7 +43,12 @@ class Transaction:
         unit = current_unit()
         self.unit: Unit = {} if unit is None else unit
         self._connection = ref(connection)
+        self._pid = os.getpid()
         self._parts: list[_Part] = []
+
+    @property
+    def is_large(self) -> bool:
+        return len(self.names) > _MANY
 
     def hold(self, names: Mapping[str, Iterable[str]]) -> None:
         """Hold those of `names` that are not held yet, in one round trip to each cache."""
@@ -69,7 +76,9 @@ class Transaction:
     def rolled_back(self, part: _Part) -> None:
         """End the holds of a part that Django has forgotten."""
         part.ended = True
-        if part not in self._parts:
+        if (
+            part not in self._parts or os.getpid() != self._pid
+        ):  # a fork forgets what is its parent's
             return
         self._parts.remove(part)
         self.names.difference_update(*part.names.values())

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import ref
 
 from django.apps import apps
 from django.core.signals import setting_changed
@@ -57,25 +56,30 @@ class Watched:
     """The models, by table, whose writes end values; built when a write first asks."""
 
     def __init__(self) -> None:
-        self._functions: WeakSet[Dependencies] = WeakSet()
+        self._functions: tuple[
+            ref[Dependencies], ...
+        ] = ()  # replaced, never changed: threads iterate
         self._learned: set[str] = set()
-        self._lock = Lock()
+        self._models_matter = False
         self._map: _Map | None = None
         self.on_begin: Callable[[], None] = lambda: None
 
     @property
     def is_empty(self) -> bool:
         """Return whether no write ends anything here, so that no statement need be looked at."""
-        return not (self._functions or self._learned or settings.MODELS)
+        return not (self._models_matter or self._learned or settings.MODELS)
 
     def add(self, function: Dependencies) -> None:
-        """Watch what a cached function depends on."""
-        self._functions.add(function)
-        self.forget()
-        self.on_begin()
+        """Watch what a cached function depends on; of one that has only tags, know where it is kept."""
+        self._functions = (*(r for r in self._functions if r() is not None), ref(function))
+        if function.depends_on:
+            self._models_matter = True
+            self.forget()
+            self.on_begin()
 
     def functions(self) -> list[Dependencies]:
-        return list(self._functions)
+        found = (reference() for reference in self._functions)
+        return [function for function in found if function is not None]
 
     def learn(self, model: type[Model], function: str) -> None:
         """Watch a model that only a call has named. Raises `UnwatchedModel` where others would not."""
@@ -88,7 +92,7 @@ class Watched:
         self.forget()
 
     def aliases(self) -> list[str]:
-        """Return the caches whose values end with writes."""
+        """Return the caches whose values end by names."""
         used = (function.alias for function in self.functions())
         return list(dict.fromkeys([*settings.ALIASES, *used]))
 
@@ -96,8 +100,7 @@ class Watched:
         """Yield whom a write to `table` concerns, and whom what the database does of itself with it."""
         known = self._map
         if known is None:
-            with self._lock:
-                known = self._map = _Map.of(self._models())
+            known = self._map = _Map.of(self._models())
         yield from known.targets.get(table, ())
         if verb in _DELETING or cascades:
             for other in reached(table, known.truncated if cascades else known.deleted):

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError
 from django.db.backends.signals import connection_created
 
-from scalekit.cache.invalidation.models import names_of_rows
+from scalekit.cache.invalidation.models import Target, names_of_rows
 from scalekit.cache.invalidation.naming import on_server
 from scalekit.cache.invalidation.rows import MOST_ROWS
 from scalekit.cache.invalidation.statements import writes_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from scalekit.cache.invalidation.models import Target
     from scalekit.cache.invalidation.statements import Write
 
 _QUIET = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -71,6 +70,8 @@ def _announced(
     _be_first(connection)
     atomic = connection.in_atomic_block
     transaction = transaction_of(connection) if atomic else Transaction(connection)
+    if transaction.is_large:  # name no more rows
+        found = [(write, Target(target.model, None)) for write, target in found]
     transaction.hold(_by_cache(_names_before(found, params, many)))
     # Outside any unit of work nothing would remember which database was written: this one does.
     unit = unit_of_work(transaction.unit) if current_unit() is None else nullcontext()

@@ -15,13 +15,14 @@ APP = "tests.cache.shop"
 
 
 @contextmanager
-def photos_in(entries, **given):
+def photos_in(entries, *, routers=(), **given):
     """Let Django know the photos' app and `entries` alone as DATABASES, with the tables in them."""
     apps_then = [*(app for app in settings.INSTALLED_APPS if app != APP), APP]
     installed = override_settings(INSTALLED_APPS=apps_then, **given)
-    with installed, databases(entries, DATABASE_ROUTERS=[]):
+    with installed, databases(entries, DATABASE_ROUTERS=routers):
         for alias in entries:
-            create_tables(alias)
+            if not alias.startswith("replica"):
+                create_tables(alias)
         yield
 
 
@@ -35,3 +36,9 @@ def create_tables(alias):
 
 def files_in(folder, *aliases):
     return {alias: sqlite(folder / f"{alias}.sqlite3") for alias in aliases or ["default"]}
+
+
+def valkey_cache(url):
+    """Return an entry of CACHES; patient, since the machine that runs the tests may be busy."""
+    options = {"SOCKET_TIMEOUT": 2, "SOCKET_CONNECT_TIMEOUT": 2}
+    return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "OPTIONS": options}
