@@ -93,19 +93,21 @@ class Listener:
     def _run(self) -> None:
         pauses = _pauses()
         while not self._stopping.is_set():
+            connection = None
             try:
-                self._subscribe()
+                connection = self._connection = self._connect()
+                self._subscribe(connection)
                 pauses = _pauses()
-                self._listen()
+                self._listen(connection)
             except Exception as error:  # noqa: BLE001 - whatever it is, the tier is off and we try again
                 self._lost(error)
             finally:
                 self.tier.switch_off()
-                self._hang_up()
+                if connection is not None:  # whoever hung up: it may have connected once more
+                    connection.disconnect()
             self._stopping.wait(next(pauses))
 
-    def _subscribe(self) -> None:
-        connection = self._connection = self._connect()
+    def _subscribe(self, connection: Any) -> None:
         connection.connect()
         identity = _ask(connection, "CLIENT", "ID")
         _ask(
@@ -114,8 +116,8 @@ class Listener:
         )
         _ask(connection, "SUBSCRIBE", CHANNEL)
 
-    def _listen(self) -> None:
-        connection, silent = self._connection, False
+    def _listen(self, connection: Any) -> None:
+        silent = False
         self.tier.switch_on()
         self._heard()
         while not self._stopping.is_set():

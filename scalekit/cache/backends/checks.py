@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.cache import caches
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
-from django.utils.module_loading import import_string
 
 from scalekit.cache.backends.exceptions import CacheMisconfigured
 from scalekit.cache.backends.failover import FailoverOptions
-from scalekit.cache.backends.layers import LayerCache, chain, missing
+from scalekit.cache.backends.layers import chain, layer_of, missing
 from scalekit.cache.backends.shared import shared_redis
 from scalekit.cache.backends.tiered import TierOptions
 
@@ -30,7 +29,7 @@ def check_layers(**_: Any) -> list[CheckMessage]:
 
 def _faults(alias: str) -> Iterator[CheckMessage]:
     config, name = _entry(alias), f"CACHES[{alias!r}]"
-    backend = _layer_of(config)
+    backend = layer_of(config)
     if backend is None:
         return
     try:
@@ -92,14 +91,6 @@ def _failover_faults(alias: str, options: FailoverOptions) -> Iterator[CheckMess
 
 def _entry(alias: str) -> dict[str, Any]:
     return dict(settings.CACHES[alias])
-
-
-def _layer_of(config: dict[str, Any]) -> type[LayerCache] | None:
-    try:
-        backend = import_string(config.get("BACKEND", ""))
-    except ImportError:  # Django says so itself
-        return None
-    return backend if isinstance(backend, type) and issubclass(backend, LayerCache) else None
 
 
 def _place(alias: str) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache
+from django.utils.module_loading import import_string
 
 from scalekit.cache.backends.exceptions import CacheMisconfigured
 
@@ -112,11 +113,18 @@ def chain(alias: str, above: tuple[str, ...] = ()) -> Iterator[str]:
         yield from chain(below, (*above, alias))
 
 
+def layer_of(config: Mapping[str, Any]) -> type[LayerCache] | None:
+    """Return the backend of an entry of CACHES if it stands over others, else None."""
+    try:
+        backend = import_string(config.get("BACKEND", ""))
+    except ImportError:  # Django says so itself
+        return None
+    return backend if isinstance(backend, type) and issubclass(backend, LayerCache) else None
+
+
 def _named(config: Mapping[str, Any]) -> Iterable[str]:
-    options = config.get("OPTIONS") or {}
-    if not str(config.get("BACKEND", "")).startswith("scalekit.cache.backends."):
-        return []
-    names = [options.get(name) for name in ("over", "first", "gutter")]
+    backend, options = layer_of(config), config.get("OPTIONS") or {}
+    names = [options.get(name) for name in backend.options_kind.aliases] if backend else []
     return [name for name in names if isinstance(name, str)]
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from django.core.cache.backends.base import BaseCache
 
+# Of the pool's own connections, which try again in silence, and ask for a sign of life that is no PONG here.
+_NOT_OURS = {"retry", "retry_on_error", "retry_on_timeout", "health_check_interval"}
 _GONE, _ENDLESS = -2, -1  # what PTTL says of a key that is not there, and of one without end
 
 
@@ -65,8 +67,7 @@ class SharedRedis:
         options = {
             name: value
             for name, value in pool.connection_kwargs.items()
-            # Of the pool's own connections: they tell it when the server moves, and try again in silence.
-            if not name.startswith("maint_") and name not in {"retry", "retry_on_error"}
+            if not name.startswith("maint_") and name not in _NOT_OURS
         }
         options.setdefault("socket_timeout", 5)
         return pool.connection_class(**{**options, "protocol": 2})

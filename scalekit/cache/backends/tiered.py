@@ -227,6 +227,7 @@ def stop_listening() -> None:
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == "CACHES":
         stop_listening()
+        _deaf.clear()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)
