@@ -46,8 +46,7 @@ class KeyMaker:
     ) -> None:
         self.name, self.version = name, version
         self.signature, self.chosen, self.database = signature, chosen, database
-        readable = re.sub(r"[^\w.]", "_", name, flags=re.ASCII)[:_READABLE]
-        self._prefix = f"scalekit:{readable}:{version}:"
+        self._prefix = f"{prefix_of(name)}{version}:"
         self._identity = blake2b(encode((name, version)).encode(), digest_size=_DIGEST)
         self._binder = _binder(signature)
 
@@ -103,6 +102,12 @@ class KeyMaker:
 def encode(value: Any, database: Database = str) -> str:
     """Return `value` as typed, length-prefixed text. Raises `UncacheableArgument`."""
     return _WRITERS.get(type(value), _write_named)(value, database)
+
+
+def prefix_of(name: str) -> str:
+    """Return how all keys of the function of this name begin."""
+    readable = re.sub(r"[^\w.]", "_", name, flags=re.ASCII)[:_READABLE]
+    return f"scalekit:{readable}:"
 
 
 def path_of(kind: type) -> str:
