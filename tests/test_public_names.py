@@ -40,6 +40,8 @@ PUBLIC = {
         "invalidate_models",
         "invalidate_tags",
     ],
+    "scalekit.cache.backends.failover": ["FailoverCache"],
+    "scalekit.cache.backends.tiered": ["TieredCache"],
     "scalekit.cdn.headers": ["is_immutable"],
     "scalekit.cdn.middleware": ["MissingAssetMiddleware"],
     "scalekit.cdn.storage": ["CdnMediaStorage", "CdnStaticFilesStorage"],
