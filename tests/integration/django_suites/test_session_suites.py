@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 SUITES = ["sessions_tests", "csrf_tests", "messages_tests", "test_client", "test_client_regress"]
 AUTH = ("admin_multidb", "auth_backends", "basic", "decorators", "forms", "login", "middleware")
 AUTH = (*AUTH, "mixins", "models", "remote_user", "signals", "templates", "tokens", "views")
+OPTIONS = ("--settings=session_suite_settings", "--parallel=1")
 ALL = 1700  # tests there are at least
 
 # What may fail, and why.
@@ -37,8 +38,7 @@ def test_suites_pass_on_our_session_engines(django_tests, tmp_path, valkey, engi
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDEVMODE"}
     auth = [f"auth_tests.test_{name}" for name in AUTH]
     done = subprocess.run(
-        [sys.executable, "runtests.py", "--settings=session_suite_settings", "--parallel=1"]
-        + [*SUITES, *auth],
+        [sys.executable, "runtests.py", *OPTIONS, *SUITES, *auth],
         cwd=django_tests,
         env={
             **environment,
