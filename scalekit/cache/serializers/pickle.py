@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import pickle
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +27,8 @@ class PickleSerializer(Serializer):
     def dumps(self, value: Any) -> bytes:
         try:
             payload, classes = _pickled(value)
-            shapes = [(kind, shape) for kind in classes if (shape := shape_of(kind))]
+            named = filter(_has_a_name, classes)
+            shapes = [(kind, shape) for kind in named if (shape := shape_of(kind))]
             return _pickled(_Shaped(shapes, value))[0] if shapes else payload
         except Exception as error:
             msg = f"A {type(value).__name__} cannot be stored: {error}. Return plain data instead."
@@ -49,6 +51,14 @@ def shape_of(kind: type) -> Shape:
         return tuple(kind._fields)
     slots = [vars(base).get("__slots__", ()) for base in kind.__mro__]
     return tuple(name for group in slots for name in ([group] if isinstance(group, str) else group))
+
+
+def _has_a_name(kind: type) -> bool:
+    """Return whether a class is found where it says it is: others see to it themselves what they are made of."""
+    found: Any = sys.modules.get(kind.__module__)
+    for name in kind.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is kind
 
 
 class _Pickler(pickle.Pickler):
