@@ -153,8 +153,17 @@ def _unpack(name: str, raw: Any) -> None:
 
 
 def demands() -> dict[str, Any]:
-    """Return the portable facts that later readers of this unit's writes must meet."""
-    return {name: value for name, value in portable_facts().items() if facts[name].merge}
+    """Return the portable facts that later readers of this unit's writes must meet.
+
+    Also those that were learned inside `demanding`, whose block answers what it began with.
+    """
+    unit = current_unit() or {}
+    met = {
+        fact.name: fact.merge(unit.get(fact.name, fact.default), fact.get())
+        for fact in facts.values()
+        if fact.portable and fact.merge is not None
+    }
+    return {name: value for name, value in met.items() if value != facts[name].default}
 
 
 @contextmanager

@@ -59,6 +59,14 @@ def told(height, *, age=0.0):
     return {"at": time.time() - age, "demands": {"sample_height": height}}
 
 
+def test_a_load_that_writes_tells_of_what_it_has_written():
+    with unit_of_work():
+        with seeing([told(4)]):
+            HEIGHT.set(9)
+            assert facts_of_write()["demands"] == {"sample_height": 9}
+        assert HEIGHT.get() == 9
+
+
 def test_old_facts_demand_nothing(settings):
     settings.SCALEKIT_CACHE_REPLICA_LAG = 10
     with seeing([told(7, age=11)]):
@@ -77,11 +85,12 @@ def test_a_block_that_must_see_more_keeps_no_server():
 @pytest.mark.parametrize(
     "facts",
     [
-        {"at": "x", "demands": {}},
-        {"at": 9e99, "demands": 7},
-        {"at": 9e99, "demands": {"sample_height": "tall"}},
-        {"at": 9e99, "demands": {"sample_noise": "x"}},
-        {"at": 9e99, "demands": {"nothing": 1}},
+        {"at": "x", "demands": {"sample_height": 7}},
+        {"at": 9e99, "demands": {"sample_height": 7}},
+        {"at": time.time(), "demands": 7},
+        {"at": time.time(), "demands": {"sample_height": "tall"}},
+        {"at": time.time(), "demands": {"sample_noise": "x"}},
+        {"at": time.time(), "demands": {"nothing": 1}},
         {"other": 1},
     ],
 )

@@ -115,6 +115,16 @@ def test_a_model_may_be_listed_by_its_app(settings, listed):
     assert names((), [Unrelated]) == {"model:gallery.unrelated"}
 
 
+def test_the_table_of_a_relation_may_be_depended_on_by_itself(settings):
+    settings.SCALEKIT_CACHE_MODELS = ["gallery", "gallery.Photo_tags"]
+    assert names((), [Photo.tags.through]) == {"model:gallery.photo_tags"}
+    found = {
+        target.model
+        for target in watched.targets_of("gallery_photo_tags", "INSERT", cascades=False)
+    }
+    assert found == {Photo, Tag, Photo.tags.through}
+
+
 def test_without_the_setting_a_process_watches_what_its_own_functions_depend_on(settings):
     settings.SCALEKIT_CACHE_MODELS = []
     function = Dependencies("default", (), ["gallery.Tag"])

@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction
 from scalekit.cache.invalidation.facts import seeing
-from scalekit.cache.invalidation.models import Dependency, dependency
+from scalekit.cache.invalidation.models import names_of
 from scalekit.cache.invalidation.naming import on_server, prefix_of, tag_name
 from scalekit.cache.invalidation.snapshots import sees_commits
 from scalekit.cache.invalidation.transactions import (
@@ -89,9 +89,9 @@ class Dependencies:
                 yield from self._names_of(item)
 
     def _names_of(self, item: Any) -> tuple[str, ...]:
-        found: Dependency = dependency(item)
-        watched.learn(found.model, self.function)
-        return found.names
+        model, names = names_of(item)
+        watched.learn(model, self.function)
+        return names
 
 
 def _listed(option: str, given: Any) -> tuple[Any, ...]:

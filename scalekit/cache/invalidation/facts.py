@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _USUAL_LAG = 15.0  # seconds: SCALEKIT_DB_MAX_LAG, the time until a replica is taken out, and clocks that differ
+_WRONG_CLOCK = 3600.0  # seconds by which a server's clock may be ahead of another's
 
 
 def replica_seconds() -> float:
@@ -54,4 +55,5 @@ def _demands_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     at, demanded = facts.get("at"), facts.get("demands")
     if not isinstance(at, (int, float)) or not isinstance(demanded, dict):
         return {}
-    return demanded if time() < at + (replica_seconds() or _USUAL_LAG) else {}
+    age = time() - at
+    return demanded if -_WRONG_CLOCK < age < (replica_seconds() or _USUAL_LAG) else {}

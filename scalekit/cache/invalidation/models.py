@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
@@ -33,6 +35,7 @@ _PLAIN_KEYS = frozenset(
     | {"PositiveIntegerField", "PositiveBigIntegerField", "PositiveSmallIntegerField"}
     | {"CharField", "SlugField", "TextField", "UUIDField", "DecimalField"}
 )
+_REMEMBERED = {int, str, UUID}
 
 
 class Target(NamedTuple):
@@ -54,6 +57,23 @@ class Dependency(NamedTuple):
         if self.pk is None:
             return (model_name(label),)
         return (row_name(label, self.pk), rows_name(label))
+
+
+@lru_cache(maxsize=8192, typed=True)
+def row(model: type[Model], pk: Any) -> tuple[type[Model], tuple[str, ...]]:
+    """Return the model and names of a row, remembered: they are asked for at every hit."""
+    found = dependency((model, pk))
+    return found.model, found.names
+
+
+def names_of(item: Any) -> tuple[type[Model], tuple[str, ...]]:
+    """Return the model that an item of `depends_on` means, and its names. Raises `UncacheableArgument`."""
+    if type(item) is tuple and len(item) == 2 and type(item[1]) in _REMEMBERED:  # noqa: PLR2004 - a pair
+        return row(*item)
+    if isinstance(item, Model) and type(item.pk) in _REMEMBERED:
+        return row(type(item), item.pk)
+    found = dependency(item)
+    return found.model, found.names
 
 
 def dependency(item: Any) -> Dependency:

@@ -60,6 +60,7 @@ class Watched:
             ref[Dependencies], ...
         ] = ()  # replaced, never changed: threads iterate
         self._learned: set[str] = set()
+        self._known: set[type[Model]] = set()  # those that were looked up already
         self._models_matter = False
         self._map: _Map | None = None
         self.on_begin: Callable[[], None] = lambda: None
@@ -83,13 +84,15 @@ class Watched:
 
     def learn(self, model: type[Model], function: str) -> None:
         """Watch a model that only a call has named. Raises `UnwatchedModel` where others would not."""
-        label = label_of(model)
-        if label in self._learned:
+        if model in self._known:
             return
+        label = label_of(model)
         if settings.MODELS and not covers(settings.MODELS, model):
             raise UnwatchedModel(unwatched(function, model))
-        self._learned.add(label)
-        self.forget()
+        self._known.add(model)
+        if label not in self._learned:
+            self._learned.add(label)
+            self.forget()
 
     def aliases(self) -> list[str]:
         """Return the caches whose values end by names."""
@@ -110,14 +113,18 @@ class Watched:
     def unlearn(self) -> None:
         """Forget what calls have named: under another setting it may be refused."""
         self._learned.clear()
+        self._known.clear()
         self.forget()
 
     def forget(self) -> None:
         self._map = None
 
     def _models(self) -> set[type[Model]]:
-        models = {model for model in apps.get_models() if covers(settings.MODELS, model)}
-        models |= {m for m in apps.get_models() if label_of(m) in self._learned}
+        models = {
+            model
+            for model in apps.get_models(include_auto_created=True)
+            if covers(settings.MODELS, model) or label_of(model) in self._learned
+        }
         for function in self.functions():
             models |= static_models(function)
         return {model._meta.concrete_model or model for model in models}
@@ -141,9 +148,15 @@ def unwatched(function: str, model: type[Model]) -> str:
 
 
 def covers(listed: Iterable[str], model: type[Model]) -> bool:
-    """Return whether SCALEKIT_CACHE_MODELS names a model: by its label, its app's, or ``"*"``."""
+    """Return whether SCALEKIT_CACHE_MODELS names a model: by its label, its app's, or ``"*"``.
+
+    The table that Django makes for a many-to-many relation must be named itself: with either model it is meant
+    as a part of that already.
+    """
     opts: Any = (model._meta.concrete_model or model)._meta
-    names = {EVERY, opts.app_label.casefold(), opts.label_lower}
+    names = {opts.label_lower}
+    if not opts.auto_created:
+        names |= {EVERY, opts.app_label.casefold()}
     return any(name.casefold() in names for name in listed)
 
 
