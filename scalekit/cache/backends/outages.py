@@ -10,6 +10,8 @@ from __future__ import annotations
 import pickle
 import threading
 import zlib
+from collections import OrderedDict
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -51,7 +53,7 @@ class Outage:
         self.alias, self._repayer = alias, repayer
         self.breaker = Breaker(lambda: settings.BREAKER_SECONDS)
         self._lock, self._repaying = Lock(), Lock()
-        self._owed: dict[str, object] = {}
+        self._owed: OrderedDict[str, object] = OrderedDict()
         self._owes_clear = False
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -82,12 +84,9 @@ class Outage:
                 self._owed.pop(key, None)
                 self._owed[key] = object()
             while len(self._owed) > MOST_OWED:
-                del self._owed[next(iter(self._owed))]
+                self._owed.popitem(last=False)
             if self._thread is None and self.owes:
-                self._thread = threading.Thread(
-                    target=self._keep_trying, name=f"scalekit-repay-{self.alias}", daemon=True
-                )
-                self._thread.start()
+                self._start()
 
     def repay(self) -> None:
         """Tell the cache what it missed. Raises what its client library raises."""
@@ -95,8 +94,9 @@ class Outage:
             owed, owes_clear = dict(self._owed), self._owes_clear
         cache = self._repayer()
         # A server that was frozen finds our old writes in its sockets. It reads them together with this
-        # question, so once it has answered, none of them can follow the deletes.
-        cache.has_key(_PROBE)
+        # one, so once it has answered, none of them can follow the deletes. A write, as a server that is
+        # full or read-only answers all else.
+        cache.set(_PROBE, 1, 1)
         if owes_clear:
             cache.clear()
         keys = list(owed)
@@ -108,6 +108,14 @@ class Outage:
             for key, debt in owed.items():
                 if self._owed.get(key) is debt:  # else it changed once more
                     del self._owed[key]
+
+    def _start(self) -> None:
+        thread = threading.Thread(
+            target=self._keep_trying, name=f"scalekit-repay-{self.alias}", daemon=True
+        )
+        with suppress(RuntimeError):  # the process ends; until then its calls repay
+            thread.start()
+            self._thread = thread
 
     def _repays(self) -> bool:
         if not self._repaying.acquire(blocking=False):

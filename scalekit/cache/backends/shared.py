@@ -26,6 +26,10 @@ class Found:
     seconds: float | None
     size: int
 
+    def left_after(self, seconds: float) -> float | None:
+        """Return what it has left so many seconds after the question was sent."""
+        return None if self.seconds is None else self.seconds - seconds
+
 
 class SharedRedis:
     """Reads from the primary alone: a replica may be behind the changes that the primary tells of."""

@@ -17,6 +17,7 @@ import atexit
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
@@ -31,7 +32,7 @@ from scalekit.cache.values import MISSING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from scalekit.cache.backends.shared import Found, SharedRedis
+    from scalekit.cache.backends.shared import SharedRedis
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ class TieredCache(LayerCache):
 
     def _fetch(self, shared: SharedRedis, made: dict[str, str], ticket: int) -> dict[str, Any]:
         """Return the values of `made` (key as stored -> key as asked), and keep them here."""
+        began = monotonic()
         try:
             found = shared.fetch(list(made))
         except Exception:
@@ -172,11 +174,9 @@ class TieredCache(LayerCache):
                 return {}
             raise
         for name, one in found.items():
-            self._keep(name, one, ticket)
+            left = one.left_after(monotonic() - began)
+            self.local.put(name, one.value, (name,), ticket, left, one.size)
         return {made[name]: one.value for name, one in found.items()}
-
-    def _keep(self, name: str, found: Found, ticket: int) -> None:
-        self.local.put(name, found.value, (name,), ticket, found.seconds, found.size)
 
     @contextmanager
     def _changing(self, keys: Iterable[str], version: int | None) -> Iterator[None]:

@@ -198,11 +198,16 @@ def test_after_a_short_outage_the_gutter_forgets_what_changes(cache, first):
     assert cache.get("k") is None
 
 
-def test_a_first_that_takes_no_writes_is_left_alone(cache, first):
+def test_a_first_that_takes_no_writes_is_left_alone_until_it_does(cache):
     cache.set("k", "old")
-    caches["first"].client.get_client().config_set("maxmemory", 1)
+    client = caches["first"].client.get_client()
+    client.config_set("maxmemory", 1)
     cache.set("k", "new")
+    time.sleep(0.5)  # in which it is tried five times
     assert cache.get("k") == "new"
+    client.config_set("maxmemory", 0)
+    assert eventually(lambda: not cache._pools.first.breaker.is_open)
+    assert cache.get("k") is None
 
 
 def test_a_wrong_call_is_the_caller_s(cache):
