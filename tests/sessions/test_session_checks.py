@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
 import pytest
 
 from scalekit.core.exceptions import SettingInvalid
-from scalekit.sessions.checks import ENGINE, MIDDLEWARE, check_engine
+from scalekit.sessions import EngineUnsupported, sessions_of
+from scalekit.sessions.checks import (
+    DATABASE,
+    ENGINE,
+    HYBRID,
+    MIDDLEWARE,
+    check_cookie,
+    check_engine,
+    check_for_one_server,
+)
 from scalekit.sessions.conf import settings as sessions_settings
 from scalekit.sessions.health import checks
 from scalekit.sessions.redis import SessionStore
@@ -47,3 +57,86 @@ def test_another_kind_of_address_is_refused(settings, url):
     settings.SCALEKIT_SESSIONS_REDIS_URL = url
     with pytest.raises(SettingInvalid, match="SCALEKIT_SESSIONS_REDIS_URL"):
         sessions_settings.REDIS_URL  # noqa: B018
+
+
+LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
+REDIS = "django.core.cache.backends.redis.RedisCache"
+
+
+def test_the_database_needs_no_address(settings):
+    settings.SESSION_ENGINE, settings.MIDDLEWARE = DATABASE, [MIDDLEWARE]
+    assert check_engine() == []
+
+
+def test_its_table_needs_the_app(settings):
+    settings.SESSION_ENGINE, settings.MIDDLEWARE = DATABASE, [MIDDLEWARE]
+    settings.INSTALLED_APPS = [n for n in settings.INSTALLED_APPS if n != "scalekit.sessions"]
+    assert ids(check_engine()) == ["scalekit.sessions.E006"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "cache", "expected"),
+    [
+        ("file", REDIS, ["scalekit.sessions.E005"]),
+        ("cache", LOCMEM, ["scalekit.sessions.E005"]),
+        ("cache", REDIS, ["scalekit.sessions.W002"]),
+        ("signed_cookies", REDIS, ["scalekit.sessions.W003"]),
+        ("db", LOCMEM, []),
+        ("cached_db", LOCMEM, []),
+    ],
+)
+def test_engines_that_lose_sessions(settings, engine, cache, expected):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.CACHES = {"default": {"BACKEND": cache}}
+    assert ids(check_for_one_server()) == expected
+
+
+def test_a_cookie_that_others_can_read(settings):
+    settings.SESSION_ENGINE = HYBRID
+    assert ids(check_cookie()) == ["scalekit.sessions.W004"]
+    settings.SESSION_COOKIE_SECURE = True
+    assert list(check_cookie()) == []
+    settings.SESSION_COOKIE_HTTPONLY = False
+    assert ids(check_cookie()) == ["scalekit.sessions.W004"]
+
+
+@pytest.mark.parametrize(
+    ("previous", "says"),
+    [
+        ("shop.sessions", "no session engine"),
+        ("scalekit.sessions.conf", "no session engine"),
+        (DATABASE, "SESSION_ENGINE itself"),
+        ("django.contrib.sessions.backends.cache", "pickles"),
+    ],
+)
+def test_a_previous_engine_that_cannot_be_read(settings, previous, says):
+    settings.SESSION_ENGINE, settings.MIDDLEWARE = DATABASE, [MIDDLEWARE]
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "x"}
+    }
+    settings.SCALEKIT_SESSIONS_PREVIOUS_ENGINE = previous
+    (error,) = check_engine()
+    assert error.id == "scalekit.sessions.E004"
+    assert says in error.msg
+
+
+class Pickles:
+    def dumps(self, obj):
+        return pickle.dumps(obj)
+
+
+def test_a_serializer_that_makes_pickles(settings):
+    settings.SESSION_ENGINE, settings.MIDDLEWARE = DATABASE, [MIDDLEWARE]
+    settings.SESSION_SERIALIZER = f"{__name__}.Pickles"
+    assert ids(check_engine()) == ["scalekit.sessions.E003"]
+
+
+def test_users_of_other_engines_are_told_what_to_write(settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    with pytest.raises(EngineUnsupported, match=r"Write one of scalekit\.sessions\.redis"):
+        sessions_of(7)
+
+
+def test_the_same_hybrid_checks_as_redis(settings):
+    settings.SESSION_ENGINE, settings.MIDDLEWARE = HYBRID, [MIDDLEWARE]
+    assert ids(check_engine()) == ["scalekit.sessions.E001"]

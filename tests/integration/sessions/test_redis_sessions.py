@@ -6,6 +6,9 @@ import asyncio
 
 import pytest
 
+from scalekit.sessions import SessionStoreUnavailable, sessions_of
+from scalekit.sessions.accounts import current_store
+from scalekit.sessions.checks import check_eviction
 from scalekit.sessions.records import name_of
 from scalekit.sessions.redis import SessionStore
 from scalekit.sessions.stores.redis import INDEX, PREFIX
@@ -72,8 +75,6 @@ def test_the_index_of_a_user_lives_as_long_as_the_longest_session(store):
     store.delete(stored_name(short.session_key))
     new_session(_auth_user_id="7")
     assert store.zcard(f"{INDEX}7") == 3
-    from scalekit.sessions import sessions_of
-
     assert len(sessions_of(7)) == 2
     assert store.zcard(f"{INDEX}7") == 2
 
@@ -142,3 +143,48 @@ def test_what_cannot_be_read_is_no_session(store, fields):
         assert session.load() == {}
     assert session.session_key is None
     assert len(unreadable) == 1
+
+
+@pytest.fixture
+def full_at(store):
+    """Return a function that sets the memory limit and what the server then does."""
+
+    def full_at(size, policy):
+        store.config_set("maxmemory", size)
+        store.config_set("maxmemory-policy", policy)
+
+    yield full_at
+    full_at(0, "noeviction")
+
+
+@pytest.mark.parametrize(
+    ("size", "policy", "expected"),
+    [
+        (10**8, "allkeys-lru", ["scalekit.sessions.W005"]),
+        (10**8, "volatile-ttl", ["scalekit.sessions.W005"]),
+        (10**8, "noeviction", []),
+        (0, "allkeys-lru", []),
+    ],
+)
+def test_a_server_that_throws_sessions_away_is_found(full_at, size, policy, expected):
+    full_at(size, policy)
+    assert [message.id for message in check_eviction()] == expected
+
+
+def test_a_full_server_says_no_and_keeps_what_it_has(store, full_at):
+    key = new_session(a=1)
+    full_at(1, "noeviction")
+    session = SessionStore(key)
+    session["b"] = 2
+    with pytest.raises(SessionStoreUnavailable):
+        session.save()
+    full_at(0, "noeviction")
+    assert SessionStore(key).load() == {"a": 1}
+
+
+def test_statistics(store):
+    for pk in ("7", "7", "8"):
+        new_session(_auth_user_id=pk)
+    figures = current_store().statistics()
+    assert (figures["sessions"], figures["users"]) == (3, 2)
+    assert figures["eviction_policy"] == "noeviction"

@@ -43,7 +43,7 @@ class Command(SessionsCommand):
     def _user(self, username: str) -> Any:
         model = get_user_model()
         try:
-            return model._default_manager.get_by_natural_key(username)  # type: ignore[attr-defined]  # noqa: SLF001 - as Django's backend does
+            return model._default_manager.get_by_natural_key(username)  # noqa: SLF001 - as Django's backend does
         except model.DoesNotExist:
             raise CommandError(
                 f"There is no user {username!r}. Give the primary key with --id if the user has been deleted."
