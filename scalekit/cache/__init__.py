@@ -12,8 +12,16 @@ Its page: docs/journey/cache.md.
 
 from __future__ import annotations
 
-from scalekit.cache.decorators import cached
+from scalekit.cache.computing import (
+    aget_or_compute,
+    ainvalidate_key,
+    get_or_compute,
+    invalidate_key,
+)
+from scalekit.cache.decorators import cached, cached_method
 from scalekit.cache.exceptions import (
+    LoadTimedOut,
+    TooManyLoads,
     UncacheableArgument,
     UncacheableFunction,
     UncacheableValue,
@@ -30,14 +38,21 @@ from scalekit.cache.views import cached_view
 
 __all__ = [
     "MISSING",
+    "LoadTimedOut",
+    "TooManyLoads",
     "UncacheableArgument",
     "UncacheableFunction",
     "UncacheableValue",
     "UnwatchedModel",
+    "aget_or_compute",
+    "ainvalidate_key",
     "ainvalidate_models",
     "ainvalidate_tags",
     "cached",
+    "cached_method",
     "cached_view",
+    "get_or_compute",
+    "invalidate_key",
     "invalidate_models",
     "invalidate_tags",
 ]

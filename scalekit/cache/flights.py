@@ -1,7 +1,9 @@
 """Single flight: of all the calls that miss one key at one moment, one loads and the others wait.
 
-A flight that was forgotten (its key was invalidated, refreshed, or its waiters gave up) still brings its
-value to those who wait for it, but may no longer store it: `Flight.store` asks under a lock.
+Nobody joins a flight that may have begun to load before a commit which they must see: a `View` says what
+its caller has seen, and `Flight.may_take` whether the flight is worth waiting for. A flight that was
+forgotten (its key was invalidated, refreshed, or its waiters gave up) still brings its value to those who
+wait for it. Where there are no leases it may no longer store it: `Flight.store` asks under a lock.
 """
 
 from __future__ import annotations
@@ -9,10 +11,16 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import Future, wait
-from threading import Lock, get_ident
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from threading import Lock, Thread, get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
+
+from scalekit.cache.exceptions import LoadTimedOut
+from scalekit.cache.stampede.background import in_own_thread
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -21,18 +29,47 @@ if TYPE_CHECKING:
 Place = tuple[str, str]  # the alias of a cache, and a key as its server sees it
 
 
+class View(NamedTuple):
+    """What a caller has seen: when it began to look (0 if it need not matter), the stamps, a running lease."""
+
+    since: float = 0.0
+    stamps: bytes | None = None  # not known
+    token: bytes = b""
+
+
 class Flight:
     """One running load of one key. The flights of a key share a lock, held by the one that stores."""
 
+    is_alone = False
+
     def __init__(self, storing: Lock) -> None:
         self.stale = False
+        self.began: float | None = None
+        self.stamps: bytes | None = None
+        self.token = b""
         self._storing = storing
 
-    def store(self, write: Callable[[], None]) -> None:
-        """Call `write` unless the flight was forgotten."""
+    def begin(self, stamps: bytes, token: bytes) -> bytes:
+        """Note that what is loaded from now on is loaded under these stamps and this lease; return the latter."""
+        self.began, self.stamps, self.token = monotonic(), stamps, token
+        return token
+
+    def may_take(self, view: View) -> bool:
+        """Return whether one who has seen `view` may have what this flight brings.
+
+        Its load must begin after the caller began to look, or the server have said that the lease it loads
+        under is valid still; else it may be older than a commit before the call.
+        """
+        if view.stamps is not None and self.stamps is not None and view.stamps != self.stamps:
+            return False
+        if self.began is None or self.began >= view.since:
+            return True
+        return bool(view.token) and view.token == self.token
+
+    def store(self, write: Callable[[], Any]) -> Any:
+        """Return what `write` returns, or False if the flight was forgotten."""
         with self._storing:
-            if not self.stale:
-                write()
+            return False if self.stale else write()
 
 
 class ThreadFlight(Flight):
@@ -45,6 +82,16 @@ class ThreadFlight(Flight):
         """Return whether it landed in time, with a value or an error."""
         wait([self.landed], seconds)
         return self.landed.done() and not self.landed.cancelled()
+
+
+class Lonely(Flight):
+    """The load of one call: nobody joins it and no `forget` would reach it, so it stores nothing."""
+
+    is_alone = True
+
+    def __init__(self) -> None:
+        super().__init__(Lock())
+        self.stale = True
 
 
 class LoopFlight(Flight):
@@ -81,14 +128,14 @@ class _Flights(Generic[F]):
             self._flights.pop(running).stale = True
 
     def _board(
-        self, place: Place, loop: AbstractEventLoop | None, *, afresh: bool
+        self, place: Place, loop: AbstractEventLoop | None, view: View | None
     ) -> tuple[F, bool]:
-        """Return the running flight and True, or a new one and False; if `afresh`, always a new one."""
+        """Return a running flight and True, or a new one and False; without a view, always a new one."""
         with self._lock:
-            if afresh:
+            if view is None:
                 self._forget(place)
             flight = self._flights.get((place, loop))
-            if flight is not None:
+            if flight is not None and view is not None and flight.may_take(view):
                 return flight, True
             flight = self._kind(self._storing.setdefault(place, Lock()))
             self._flights[place, loop] = flight
@@ -105,28 +152,37 @@ class ThreadFlights(_Flights[ThreadFlight]):
     """The flights of synchronous functions: the first caller's thread loads."""
 
     def run(
-        self, place: Place, load: Callable[[Flight], Any], max_wait: float, *, afresh: bool = False
+        self,
+        place: Place,
+        load: Callable[[Flight], Any],
+        view: View | None,
+        deadline: float,
+        patience: float | None = None,
     ) -> tuple[Any, bool]:
-        """Return the value, and whether it was another call's, which it never is if `afresh`.
+        """Return what `load` returns, and whether it was another call's, which it never is without a view.
 
-        An error of the loader reaches all who wait. One who has waited `max_wait` seconds loads: for all
-        who come later, or for itself if another has begun to.
+        An error of the loader reaches all who wait. One who has waited until `deadline` loads: for all who
+        come later, or for itself if another has begun to. With `patience` (seconds) the load gets a thread of its own.
         """
-        deadline = monotonic() + max_wait
         while True:
-            flight, joined = self._board(place, None, afresh=afresh)
-            if not joined:
+            flight, joined = self._board(place, None, view)
+            if not joined and patience is None:
                 return self._fly(place, flight, load), False
-            if flight.pilot == get_ident():  # the loader calls itself: waiting would be for ever
-                return load(flight), False
+            if not joined:
+                _start(partial(self._fly, place, flight, load))
+            elif flight.pilot == get_ident():  # the loader calls itself: waiting would be for ever
+                return load(Lonely()), False
             left = deadline - monotonic()
-            if left <= 0:
-                return load(_forgotten()), False
-            if flight.wait(left):
-                return flight.landed.result(), True
+            if left <= 0 and patience is None:
+                return load(Lonely()), False
+            if flight.wait(left if patience is None else patience):
+                return flight.landed.result(), joined
+            if patience is not None and not flight.landed.done():
+                raise LoadTimedOut
             self._leave(place, None, flight)
 
     def _fly(self, place: Place, flight: ThreadFlight, load: Callable[[Flight], Any]) -> Any:
+        flight.pilot = get_ident()
         try:
             value = load(flight)
         except Exception as error:
@@ -150,49 +206,53 @@ class LoopFlights(_Flights[LoopFlight]):
         self,
         place: Place,
         load: Callable[[Flight], Coroutine[Any, Any, Any]],
-        max_wait: float,
-        *,
-        afresh: bool = False,
+        view: View | None,
+        deadline: float,
+        patience: float | None = None,
     ) -> tuple[Any, bool]:
         """Do as `ThreadFlights.run` does, among the tasks of one event loop."""
-        loop, deadline = asyncio.get_running_loop(), monotonic() + max_wait
+        loop = asyncio.get_running_loop()
         while True:
-            flight, joined = self._board(place, loop, afresh=afresh)
+            flight, joined = self._board(place, loop, view)
             if not joined:
-                return await self._fly(place, loop, flight, load), False
-            if flight.task is None or flight.task is asyncio.current_task():  # it calls itself
-                return await load(flight), False
-            left = deadline - monotonic()
-            if left <= 0:
-                return await load(_forgotten()), False
-            await asyncio.wait([flight.task], timeout=left)
-            if flight.task.done() and not flight.task.cancelled():
-                return flight.task.result(), True
+                self._start(place, loop, flight, load)
+            task = flight.task
+            if task is None or task is asyncio.current_task():  # it calls itself
+                return await load(Lonely()), False
+            left = deadline - monotonic() if joined else None
+            if left is not None and left <= 0 and patience is None:
+                return await load(Lonely()), False
+            await asyncio.wait([task], timeout=left if patience is None else patience)
+            if task.done() and (not joined or not task.cancelled()):
+                return task.result(), joined
+            if patience is not None and not task.done():
+                raise LoadTimedOut
             self._leave(place, loop, flight)
 
-    async def _fly(
+    def _start(
         self,
         place: Place,
         loop: AbstractEventLoop,
         flight: LoopFlight,
         load: Callable[[Flight], Coroutine[Any, Any, Any]],
-    ) -> Any:
+    ) -> None:
         def land(task: Task[Any]) -> None:
             self._leave(place, loop, flight)
             if not task.cancelled():
                 task.exception()  # seen, even if everybody who waited has gone
 
-        task = flight.task = loop.create_task(load(flight))
-        task.add_done_callback(land)
-        await asyncio.wait([task])
-        return task.result()
+        flight.task = loop.create_task(load(flight))
+        flight.task.add_done_callback(land)
 
 
-def _forgotten() -> Flight:
-    """Return a flight for one call alone: no `forget` would reach it, so it may not store."""
-    flight = Flight(Lock())
-    flight.stale = True
-    return flight
+def _start(job: Callable[[], Any]) -> None:
+    context = copy_context()
+
+    def run() -> None:
+        with suppress(BaseException):  # those who wait are told
+            in_own_thread(lambda: context.run(job))
+
+    Thread(target=run, name="scalekit-cache-load", daemon=True).start()
 
 
 thread_flights = ThreadFlights(ThreadFlight)

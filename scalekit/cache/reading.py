@@ -1,43 +1,42 @@
-"""The one algorithm: hit, or load once while the others wait, and fill."""
+"""Judging what was found: what threads and event loops share. A hit ends here; all else is for `stampede`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from random import random
-from time import perf_counter
+import os
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import sync_to_async
-
 from scalekit.cache.conf import settings
-from scalekit.cache.events import CACHE_INVALIDATED, CACHE_LOADED, CACHE_READ
-from scalekit.cache.flights import loop_flights, thread_flights
+from scalekit.cache.events import CACHE_INVALIDATED, CACHE_READ
+from scalekit.cache.exceptions import LoadTimedOut
+from scalekit.cache.flights import View
+from scalekit.cache.stampede import notes, states
+from scalekit.cache.stampede.leading import Leader
 from scalekit.cache.store import Store, store_of
-from scalekit.cache.values import MISSING, pack
+from scalekit.cache.values import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Hashable
 
-    from scalekit.cache.flights import Flight, LoopFlights, Place, ThreadFlights
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How one function's values are kept; `ttl` in seconds, None for no end, `jitter` a fraction of it."""
-
-    function: str
-    alias: str
-    ttl: float | None
-    jitter: float
-
-    def lifetime(self) -> int | None:
-        """Return whole seconds, a random share below `ttl`, so that what was filled at once ends apart."""
-        if self.ttl is None:
-            return None
-        return max(1, round(self.ttl * (1 - self.jitter * random())))  # noqa: S311 - no secret
+    from scalekit.cache.policy import Policy
+    from scalekit.cache.stampede.leading import Found, Landing
+    from scalekit.cache.values import Entry
 
 
-class _Reading:
+class Question:
+    """One call of a cached function: its key and its names on the server, and what it is called in the process."""
+
+    __slots__ = ("here", "key", "keys", "names", "since", "ticket")
+
+    def __init__(self, key: str, names: tuple[str, ...] = (), here: Hashable = None) -> None:
+        self.key, self.names, self.here = key, names, here
+        self.keys = (key, *names)
+        self.since, self.ticket = 0.0, 0
+
+
+class Reading:
+    """What threads and loops share: judging what was found."""
+
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
 
@@ -45,138 +44,109 @@ class _Reading:
     def store(self) -> Store:
         return store_of(self.policy.alias)
 
-    def peek(self, key: str) -> Any:
-        return self.store.read(key)
-
-    def read(self, key: str) -> Any:
-        """Return what is stored, announcing a hit."""
-        value = self.store.read(key)
+    def near(self, here: Hashable) -> Any:
+        """Return what the process itself keeps, announcing a hit; else `MISSING`."""
+        tier = self.store.local
+        value = MISSING if tier is None else tier.get(here)
         if value is not MISSING:
             self._announce("hit")
         return value
 
-    def read_many(self, keys: Sequence[str]) -> list[Any]:
-        values = self.store.read_many(keys)
-        for value in values:
-            if value is not MISSING:
-                self._announce("hit")
-        return values
+    def judge(self, store: Store, question: Question, found: Found | None) -> Entry | None:
+        """Return the entry that was found, if it may be believed."""
+        if found is None:
+            return None
+        stored = found[0]
+        if stored is None or stored[:4] in states.NO_VALUE:
+            return None
+        entry = store.unpack(question.key, stored)
+        if entry is None or entry.created < store.believed_since:
+            return None
+        if not question.names:
+            return entry
+        stamps = states.joined(found[1:])
+        return entry if stamps is not None and notes.depends_on(entry, stamps) else None
 
-    def fill(self, key: str, value: Any, flight: Flight) -> bytes:
-        """Store `value`, unless the flight was forgotten; return it packed, for those who wait."""
-        packed = pack(value)
-        flight.store(lambda: self.store.write(key, packed, self.policy.lifetime()))
-        return packed
+    def take(self, store: Store, question: Question, entry: Entry, now: float) -> Any:
+        """Return the value of a valid entry, keeping it near. Raises the error that it may be."""
+        self._announce("hit" if now < entry.soft_expiry else "stale")
+        if notes.is_error(entry):
+            raise entry.value
+        if question.ticket:
+            seconds = max(0.0, entry.soft_expiry - now)
+            tier = store.local
+            if tier is not None:
+                tier.put(question.here, entry.value, question.keys, question.ticket, seconds)
+        return entry.value
 
-    def place(self, key: str) -> Place:
-        return self.policy.alias, self.store.made_key(key)
+    def begin(self, store: Store, question: Question) -> None:
+        """Note that the server is asked from now on."""
+        question.since = monotonic()
+        if store.local is not None and question.here is not None:
+            question.ticket = store.local.begin()
 
-    def forget(self, key: str, flights: ThreadFlights | LoopFlights) -> None:
-        """Delete the value, and the right of every running load of this process to store its own."""
-        flights.forget(self.place(key))
-        self.store.delete(key)
+    def view(self, store: Store, question: Question, found: Found | None) -> View:
+        """Return what a running load has to be like to be joined."""
+        if found is None:
+            return View()
+        stamps = states.joined(found[1:]) if question.names else b""
+        if any(map(states.is_held, found)):
+            return View(question.since, stamps)
+        if not store.server.has_leases:
+            return View(0.0, stamps)
+        stored = found[0]
+        is_lease = stored is not None and stored[:4] == states.LEASE
+        return View(question.since, stamps, stored[states.TOKEN] if stored and is_lease else b"")
+
+    def leader(self, store: Store, question: Question) -> Leader:
+        return Leader(store, self.policy, question.key, question.names)
+
+    def landed(self, store: Store, question: Question, landing: Landing, *, joined: bool) -> Any:
+        """Return the value that a flight brought, or `MISSING` if this call must load its own; raise its error."""
+        if landing.error is not None:
+            raise landing.error
+        value = landing.value
+        if joined:
+            entry = store.unpack(question.key, landing.packed)  # to each its own copy
+            if entry is None:  # it can be pickled, but not unpickled
+                return MISSING
+            value = entry.value
+        self._announce("joined" if joined and landing.result == "miss" else landing.result)
+        return value
+
+    def deadline(self) -> float:
+        return monotonic() + settings.MAX_WAIT
+
+    def timed_out(self) -> LoadTimedOut:
+        msg = (
+            f"{self.policy.function} took longer than its timeout of {self.policy.timeout} seconds."
+        )
+        return LoadTimedOut(msg)
+
+    def begin_refresh(self, key: str) -> bool:
+        """Return whether this process may refresh `key` now: it does not yet."""
+        mark = object()
+        return _refreshing.setdefault((self.policy.alias, key), mark) is mark
+
+    def end_refresh(self, key: str) -> None:
+        """Let it be refreshed again."""
+        _refreshing.pop((self.policy.alias, key), None)
+
+    def is_overtaken(self, landing: Landing, view: View, *, joined: bool) -> bool:
+        """Return whether the flight that was joined loaded under older stamps than this call has seen."""
+        return joined and view.stamps is not None and landing.stamps not in {view.stamps, None}
+
+    def announce_misses(self, count: int) -> None:
+        """Tell of values that were loaded together."""
+        for _ in range(count):
+            self._announce("miss")
+
+    def announce_end(self) -> None:
         CACHE_INVALIDATED.emit(function=self.policy.function, alias=self.policy.alias)
 
     def _announce(self, result: str) -> None:
         CACHE_READ.emit(function=self.policy.function, result=result, alias=self.policy.alias)
 
-    def _announce_flight(self, *, joined: bool) -> None:
-        self._announce("down" if self.store.is_down else "joined" if joined else "miss")
 
-    def _announce_load(self, started: float, outcome: str) -> None:
-        seconds = perf_counter() - started
-        CACHE_LOADED.emit(function=self.policy.function, outcome=outcome, seconds=seconds)
-
-
-class ThreadReading(_Reading):
-    """For synchronous functions."""
-
-    def get(self, key: str, call: Callable[[], Any]) -> Any:
-        value = self.read(key)
-        return self.load(key, call) if value is MISSING else value
-
-    def load(self, key: str, call: Callable[[], Any], *, afresh: bool = False) -> Any:
-        """Return the value of the one running load, ours if there is none or it shall be `afresh`."""
-
-        def fly(flight: Flight) -> tuple[Any, Any]:
-            # Another flight may have landed between our reading and our boarding.
-            packed = None if afresh else self.store.fetch(key)
-            value = self.store.unpack(packed)
-            if value is MISSING:
-                value = self._call(call)
-                packed = self.fill(key, value, flight)
-            return value, packed
-
-        (value, packed), joined = thread_flights.run(
-            self.place(key), fly, settings.MAX_WAIT, afresh=afresh
-        )
-        if joined:
-            value = self.store.unpack(packed)  # to each its own copy
-            if value is MISSING:  # it can be pickled, but not unpickled
-                value = self._call(call)
-        self._announce_flight(joined=joined)
-        return value
-
-    def refresh(self, key: str, call: Callable[[], Any]) -> Any:
-        return self.load(key, call, afresh=True)
-
-    def invalidate(self, key: str) -> None:
-        self.forget(key, thread_flights)
-
-    def _call(self, call: Callable[[], Any]) -> Any:
-        started = perf_counter()
-        outcome = "error"
-        try:
-            value = call()
-            outcome = "ok"
-            return value
-        finally:
-            self._announce_load(started, outcome)
-
-
-class LoopReading(_Reading):
-    """For coroutine functions. The cache is asked in a thread, as Django's own ``aget`` does."""
-
-    async def get(self, key: str, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        value = await sync_to_async(self.read)(key)
-        return await self.load(key, call) if value is MISSING else value
-
-    async def load(
-        self, key: str, call: Callable[[], Coroutine[Any, Any, Any]], *, afresh: bool = False
-    ) -> Any:
-        """Do as `ThreadReading.load` does."""
-
-        async def fly(flight: Flight) -> tuple[Any, Any]:
-            packed = None if afresh else await sync_to_async(self.store.fetch)(key)
-            value = self.store.unpack(packed)
-            if value is MISSING:
-                value = await self._call(call)
-                packed = await sync_to_async(self.fill)(key, value, flight)
-            return value, packed
-
-        place = await sync_to_async(self.place)(key)  # where the tenant's connection is
-        (value, packed), joined = await loop_flights.run(
-            place, fly, settings.MAX_WAIT, afresh=afresh
-        )
-        if joined:
-            value = self.store.unpack(packed)
-            if value is MISSING:
-                value = await self._call(call)
-        self._announce_flight(joined=joined)
-        return value
-
-    async def refresh(self, key: str, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        return await self.load(key, call, afresh=True)
-
-    async def invalidate(self, key: str) -> None:
-        await sync_to_async(self.forget)(key, loop_flights)
-
-    async def _call(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        started = perf_counter()
-        outcome = "error"
-        try:
-            value = await call()
-            outcome = "ok"
-            return value
-        finally:
-            self._announce_load(started, outcome)
+_refreshing: dict[tuple[str, str], object] = {}  # what this process refreshes
+os.register_at_fork(after_in_child=_refreshing.clear)

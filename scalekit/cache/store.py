@@ -1,139 +1,106 @@
-"""One of Django's caches, as a place that may be down, slow, or full of what an older release wrote."""
+"""``CACHES[alias]`` for all threads and event loops of this process."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import zlib
 from typing import TYPE_CHECKING, Any
 
-from django.core.cache import CacheHandler, caches
+from django.core.cache import caches
+from django.core.cache.backends.base import default_key_func
 from django.core.signals import setting_changed
 
-from scalekit.cache.breaker import Breaker
+from scalekit.cache.clients import client_of
 from scalekit.cache.conf import settings
-from scalekit.cache.events import CACHE_BREAKER, CACHE_FAILED, CACHE_UNREADABLE
-from scalekit.cache.values import MISSING, unpack
+from scalekit.cache.events import CACHE_FAILED, CACHE_UNREADABLE
+from scalekit.cache.exceptions import Unreadable
+from scalekit.cache.flights import loop_flights, thread_flights
+from scalekit.cache.guarding import Failed, Guarded
+from scalekit.cache.serializers import serializer_of
+from scalekit.cache.stampede.plain import PlainServer
+from scalekit.cache.stampede.requests import Batch
+from scalekit.cache.stampede.states import written
+from scalekit.cache.stampede.writing import Hold, Release, Replicated
+from scalekit.cache.values import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from django.core.cache.backends.base import BaseCache
+    from collections.abc import Mapping, Sequence
 
     from scalekit.cache.local import LocalTier
+    from scalekit.cache.stampede.base import Request, Server
+    from scalekit.cache.values import Entry
 
-_OWED = 10_000  # keys that one process remembers to delete when the cache is back
-
-# What Django's backends raise for bytes that are no pickle of theirs. All else is the cache failing.
-_GARBAGE = (
-    pickle.PickleError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    TypeError,
-    ValueError,
-    zlib.error,
+_REPLICATION_MS = (
+    100  # how long a write waits for the replicas of the cache, if it is to wait at all
 )
 
 
-class Store:
-    """Read, write and delete without ever raising for the cache's sake.
+class Store(Guarded):
+    """Entries, and what transactions tell about the names that end them.
 
-    A failure is announced and opens the breaker. Keys that could not be deleted or rewritten are owed:
-    this process deletes them before it believes the cache again.
+    A *name* is a key as the server sees it (`made_key`): an entry's own, or that of a tag's stamp.
     """
 
     def __init__(self, alias: str) -> None:
-        self.alias = alias
-        self.breaker = Breaker(lambda: settings.BREAKER_SECONDS)
-        self._owed: dict[str, object] = {}
+        cache = caches[alias]  # a wrong setting is the project's to see
+        super().__init__(alias, _server_of(alias), f"{cache.key_prefix}:scalekit:epoch")
+        self.local: LocalTier | None = getattr(cache, "local", None)
+        self.serializer = serializer_of(alias)
+        self.is_plainly_keyed = cache.key_func is default_key_func
+        self._prefix = f"{cache.key_prefix}:{cache.version}:"
 
-    @property
-    def is_down(self) -> bool:
-        return self.breaker.is_open
+    def made_key(self, key: str) -> str:
+        """Return the key as the server sees it: KEY_FUNCTION may give each tenant its own."""
+        if self.is_plainly_keyed:
+            return self._prefix + key
+        return str(caches[self.alias].make_key(key))
 
-    def read(self, key: str) -> Any:
-        """Return the value, or `MISSING`."""
-        return self.unpack(self._try("read", lambda cache: cache.get(key)))
-
-    def fetch(self, key: str) -> Any:
-        """Return what is stored, as it is stored, for `unpack`; None for nothing."""
-        return self._try("read", lambda cache: cache.get(key))
-
-    def unpack(self, stored: Any) -> Any:
-        """Return the value, or `MISSING` if there is none that could be read."""
+    def unpack(self, key: str, stored: bytes | None) -> Entry | None:
+        """Return the entry that is stored under `key`, or None if it is none that could be read."""
         if stored is None:
-            return MISSING
+            return None
         try:
-            return unpack(stored).value
-        except Exception as error:  # noqa: BLE001 - unpickling may raise anything
+            return unpack(stored, serializer=self.serializer, key=key)
+        except Unreadable as error:
             CACHE_UNREADABLE.emit(alias=self.alias, error=repr(error))
-            return MISSING
+            return None
 
-    def read_many(self, keys: Sequence[str]) -> list[Any]:
-        """Return a value or `MISSING` for each key, in one round trip."""
-        found = self._try("read", lambda cache: cache.get_many(keys)) or {}
-        return [self.unpack(found.get(key)) for key in keys]
-
-    def write(self, key: str, packed: bytes, ttl: int | None) -> None:
-        """Store what `pack` made, for `ttl` seconds (None: without end)."""
-
-        def write(cache: BaseCache) -> bool:
-            cache.set(key, packed, ttl)
-            return True
-
-        if not self._try("write", write):
-            self._owe(key)
-
-    def delete(self, key: str) -> None:
-        """Delete now, or as soon as the cache answers again."""
-
-        def delete(cache: BaseCache) -> bool:
-            cache.delete(key)
-            return True
-
-        if not self._try("delete", delete):
-            self._owe(key)
-
-    @property
-    def local(self) -> LocalTier | None:
-        """The process-local tier of a tiered cache."""
-        return getattr(caches[self.alias], "local", None)
-
-    def hold(self, names: Sequence[str], seconds: float, *, holder: str) -> bool:  # noqa: ARG002
-        """Announce that a transaction, `holder`, may change what `names` stand for; first write, before COMMIT.
+    def hold(self, names: Sequence[str], seconds: float, *, holder: str) -> bool:
+        """Announce that a transaction, `holder`, may change what `names` stand for: before its COMMIT.
 
         Until it is released, for at most `seconds`, nothing that depends on a name is read from the cache
-        or stored in it. Names are keys as the server sees them (`made_key`). Return False if the cache
-        could not be told; never raise.
+        or stored in it. Return False if the cache could not be told.
         """
-        return not self.is_down
+        self.forget(names)
+        hold = Hold(tuple(names), holder, round(seconds * 1000))
+        return self._is_held(names, self.run("hold", self._replicated(hold)))
 
     def release(
         self,
         names: Sequence[str],
         *,
-        holder: str,  # noqa: ARG002
+        holder: str,
         changed: bool,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         """End what `hold` began: after COMMIT with `changed` and the portable facts, after ROLLBACK without.
 
         Changed: what depends on a name is void, and later loads see at least what `facts` say. Not
-        changed: what was valid before is valid again. What cannot be told now is told when the cache
-        is back.
+        changed: what was valid before is valid again. A change that cannot be told now is told when the
+        cache is back.
         """
-        if changed:
-            self.invalidate(names, facts=facts)
+        self.forget(names)
+        release = Release(tuple(names), holder, changed, written(facts))
+        self._released(release, self.run("invalidate", self._replicated(release)))
 
-    def invalidate(self, names: Sequence[str], *, facts: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def invalidate(self, names: Sequence[str], *, facts: Mapping[str, Any] | None = None) -> None:
         """Make void what depends on `names`, without a hold before it."""
-        for name in names:
-            self._try("delete", lambda cache, name=name: cache.delete(name))
+        self.release(names, holder="", changed=True, facts=facts)
 
     async def ahold(self, names: Sequence[str], seconds: float, *, holder: str) -> bool:
-        return self.hold(names, seconds, holder=holder)
+        """Do as `hold` does."""
+        self.forget(names)
+        hold = Hold(tuple(names), holder, round(seconds * 1000))
+        return self._is_held(names, await self.arun("hold", self._replicated(hold)))
 
     async def arelease(
         self,
@@ -143,67 +110,63 @@ class Store:
         changed: bool,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self.release(names, holder=holder, changed=changed, facts=facts)
+        """Do as `release` does."""
+        self.forget(names)
+        release = Release(tuple(names), holder, changed, written(facts))
+        self._released(release, await self.arun("invalidate", self._replicated(release)))
 
     async def ainvalidate(
         self, names: Sequence[str], *, facts: Mapping[str, Any] | None = None
     ) -> None:
-        self.invalidate(names, facts=facts)
+        """Do as `invalidate` does."""
+        await self.arelease(names, holder="", changed=True, facts=facts)
 
-    def made_key(self, key: str) -> str:
-        """Return the key as the server sees it: KEY_FUNCTION may give each tenant its own."""
-        return str(caches[self.alias].make_key(key))
+    def forget(self, names: Sequence[str]) -> None:
+        """Let no load that runs in this process store what it finds; no later call waits for one."""
+        for name in names:
+            thread_flights.forget((self.alias, name))
+            loop_flights.forget((self.alias, name))
 
-    def _try(self, operation: str, call: Callable[[BaseCache], Any]) -> Any:
-        cache = caches[self.alias]  # outside: a wrong setting is the project's to see
-        if not self.breaker.allows():
-            return None
-        try:
-            if self._owed:
-                self._pay()
-            result = call(cache)
-        except Exception as error:  # noqa: BLE001 - each client library has its own
-            self._failed(operation, error)
-            return None
-        if self.breaker.succeeded():
-            CACHE_BREAKER.emit(alias=self.alias, state="closed")
-        return result
+    def _drop(self, names: Sequence[str]) -> None:
+        """Drop what this process keeps; afterwards, so that what was read meanwhile is not kept either."""
+        if self.local is not None:
+            self.local.drop(names)
 
-    def _failed(self, operation: str, error: Exception) -> None:
-        if operation == "read" and isinstance(error, _GARBAGE):
-            self.breaker.succeeded()
-            CACHE_UNREADABLE.emit(alias=self.alias, error=repr(error))
-            return
-        CACHE_FAILED.emit(alias=self.alias, operation=operation, error=repr(error))
-        if not _answered(error) and self.breaker.failed():
-            CACHE_BREAKER.emit(alias=self.alias, state="open")
+    def _replicated(self, request: Request[Any]) -> Request[Any]:
+        if settings.REPLICAS and self.server.can_wait:
+            return Batch((request, Replicated(settings.REPLICAS, _REPLICATION_MS)))
+        return request
 
-    def _owe(self, key: str) -> None:
-        self._owed[self.made_key(key)] = object()
-        while len(self._owed) > _OWED:
-            self._owed.pop(next(iter(self._owed)), None)
+    def _outcome(self, answer: Any) -> Any:
+        """Return the answer to what `_replicated` was given."""
+        if not isinstance(answer, list):
+            return answer
+        outcome, replicas = answer
+        if replicas < settings.REPLICAS:
+            error = f"{replicas} replicas have it, SCALEKIT_CACHE_REPLICAS = {settings.REPLICAS}"
+            CACHE_FAILED.emit(alias=self.alias, operation="replicate", error=error)
+        return outcome
 
-    def _pay(self) -> None:
-        owed = dict(self._owed)
-        config = {**caches.settings[self.alias], "KEY_FUNCTION": _as_made}
-        CacheHandler({self.alias: config})[self.alias].delete_many(list(owed))
-        for key, debt in owed.items():
-            if self._owed.get(key) is debt:  # else owed anew while we paid
-                self._owed.pop(key, None)
+    def _is_held(self, names: Sequence[str], answer: Any) -> bool:
+        self._drop(names)
+        return self._outcome(answer) is True
+
+    def _released(self, release: Release, answer: Any) -> None:
+        self._drop(release.names)
+        told = not isinstance(answer, Failed)
+        self._outcome(answer)
+        if release.changed:
+            remember = self.debts.tell if told else self.owe
+            remember(release.names, release.facts)
 
 
-def _as_made(key: str, _prefix: str, _version: int) -> str:
-    """Be the KEY_FUNCTION for keys that were made by the tenant who owed them, not by the one who pays."""
-    return key
+def _server_of(alias: str) -> Server:
+    client = client_of(caches[alias])
+    if client is None:
+        return PlainServer(alias)
+    from scalekit.cache.stampede.valkey import ValkeyServer
 
-
-def _answered(error: BaseException | None) -> bool:
-    """Return whether the server refused (full, read-only), which is no reason to leave it alone."""
-    while error is not None:
-        if any(kind.__name__ == "ResponseError" for kind in type(error).__mro__):
-            return True
-        error = error.__cause__
-    return False
+    return ValkeyServer(client)
 
 
 _stores: dict[str, Store] = {}
@@ -215,7 +178,7 @@ def store_of(alias: str) -> Store:
 
 
 def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "CACHES":
+    if setting in {"CACHES", "SCALEKIT_CACHE_SERIALIZER"}:
         _stores.clear()
 
 

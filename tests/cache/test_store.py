@@ -127,7 +127,7 @@ def test_a_refusal_is_announced_but_no_reason_to_leave_the_cache_alone(brittle, 
     failed = heard("cache_failed")
     brittle.breaks = ResponseError("OOM command not allowed")
     load(1)
-    assert [one["operation"] for one in failed] == ["read", "read", "write"]
+    assert [one["operation"] for one in failed] == ["read", "lease"]
     assert not store_of("default").is_down
 
 
@@ -163,12 +163,15 @@ def test_a_refresh_that_could_not_be_stored_removes_the_old_value(brittle, clock
     assert load.peek(1) is MISSING
 
 
-def test_debts_are_bounded(brittle, monkeypatch):
-    monkeypatch.setattr("scalekit.cache.store._OWED", 10)
+def test_debts_are_bounded_by_owing_everything(brittle, monkeypatch, clock):
+    monkeypatch.setattr("scalekit.cache.debts._OWED", 10)
+    load(100)
     brittle.breaks = OSError("gone")
     for n in range(50):
         load.invalidate(n)
-    assert len(store_of("default")._owed) == 10
+    assert len(store_of("default").debts) <= 10
+    brittle.breaks, clock[0] = None, 61
+    assert load.peek(100) is MISSING
 
 
 def test_an_unknown_alias_is_the_project_s_fault_and_shows():

@@ -1,0 +1,43 @@
+"""Ask the project's task workers to load a value again, through Django's own interface."""
+
+from __future__ import annotations
+
+import json
+from secrets import token_bytes
+from typing import TYPE_CHECKING
+
+from scalekit.cache.conf import settings
+from scalekit.cache.events import CACHE_FAILED
+from scalekit.cache.stampede.requests import Claim
+
+if TYPE_CHECKING:
+    from scalekit.cache.calls import Call
+    from scalekit.cache.store import Store
+
+_ASKED_MS = 10_000  # no second task for a key before this, however many readers find it due
+
+
+def enqueue(store: Store, key: str, call: Call) -> bool:
+    """Return whether a task worker has been asked; then no thread need do it."""
+    if not settings.REFRESH_TASKS or call.bound or not call.path or not _is_plain(call):
+        return False
+    if store.run("lease", Claim(key + ":q", token_bytes(8), _ASKED_MS)) is not True:
+        return True  # it has been asked already, or there is no cache to refresh
+    try:
+        from scalekit.cache.stampede.refresh_task import refresh_value
+
+        task = refresh_value.using(backend=settings.REFRESH_TASKS)
+        task.enqueue(call.path, list(call.args), call.kwargs)
+    except Exception as error:  # noqa: BLE001 - no broker, perhaps: a thread does it
+        CACHE_FAILED.emit(alias=store.alias, operation="enqueue", error=repr(error))
+        return False
+    return True
+
+
+def _is_plain(call: Call) -> bool:
+    """Return whether the arguments come back from JSON as they were, which Django's tasks demand."""
+    given = [list(call.args), call.kwargs]
+    try:
+        return bool(json.loads(json.dumps(given)) == given)
+    except (TypeError, ValueError):
+        return False
