@@ -11,6 +11,7 @@ from time import monotonic
 
 import pytest
 from django.core.cache import caches
+from tiers import FAILOVER, eventually, redis_entry
 
 from scalekit.cache.backends import outages
 from scalekit.cache.backends.exceptions import CachesDown
@@ -18,34 +19,14 @@ from scalekit.testing.fakes import captured_events
 
 pytestmark = pytest.mark.servers
 
-FAILOVER = "scalekit.cache.backends.failover.FailoverCache"
-QUICK = {"SOCKET_TIMEOUT": 0.2, "SOCKET_CONNECT_TIMEOUT": 0.2}
-
-
-def redis(server) -> dict:
-    return {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": server.url,
-        "OPTIONS": dict(QUICK),
-    }
-
 
 def config(first, gutter, **options) -> dict:
     over = {"first": "first", "gutter": "gutter", "gutter_ttl": 10, **options}
     return {
-        "first": redis(first),
-        "gutter": redis(gutter),
+        "first": redis_entry(first),
+        "gutter": redis_entry(gutter),
         "default": {"BACKEND": FAILOVER, "OPTIONS": over},
     }
-
-
-def eventually(holds, seconds: float = 10) -> bool:
-    end = monotonic() + seconds
-    while monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.005)
-    return bool(holds())
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from contextlib import ExitStack
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
 from django.core.cache import caches
+from tiers import TIERED, eventually
 
 from scalekit.cache.backends.tiered import TieredCache, stop_listening
 from scalekit.testing.fakes import captured_events
@@ -33,7 +35,6 @@ SHARED = {
         "socket_connect_timeout": 0.25,
     },
 }
-TIERED = "scalekit.cache.backends.tiered.TieredCache"
 SEEN = 0.05  # seconds in which a foreign change shows, at most
 
 
@@ -42,15 +43,6 @@ def config(url: str, backend: str = "django_redis.cache.RedisCache", **options) 
         "shared": {"BACKEND": backend, "LOCATION": url, "OPTIONS": dict(SHARED[backend])},
         "default": {"BACKEND": TIERED, "OPTIONS": {"over": "shared", **options}},
     }
-
-
-def eventually(holds: Callable[[], object], seconds: float = 5) -> bool:
-    end = monotonic() + seconds
-    while monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.002)
-    return bool(holds())
 
 
 def hears(cache: TieredCache) -> bool:
@@ -110,17 +102,32 @@ class Foreigner:
         return json.loads(self._process.stdout.readline())
 
 
+@pytest.fixture(scope="module")
+def foreigners():
+    """The other processes, one for each set of CACHES."""
+    with ExitStack() as stack:
+
+        @lru_cache
+        def start(caches_: str) -> Foreigner:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", FOREIGN, caches_],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            stack.callback(process.stdin.close)  # which ends it
+            return Foreigner(process)
+
+        yield start
+
+
 @pytest.fixture
-def foreigner(cache, settings):
-    command = [sys.executable, "-c", FOREIGN, json.dumps(settings.CACHES)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        other = Foreigner(process)
-        other.call("shared", "get", "warm")
-        yield other
-        process.stdin.close()
-        process.wait(10)
+def foreigner(cache, settings, foreigners):
+    other = foreigners(json.dumps(settings.CACHES))
+    other.call("shared", "get", "warm")
+    return other
 
 
 def test_a_hit_asks_nobody(own):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from time import monotonic
 
 import pytest
 from django.core.cache import caches
+from tiers import FAILOVER, TIERED, eventually, redis_entry
 
 from scalekit.cache import MISSING, cached, invalidate_tags
 from scalekit.cache.backends import outages
@@ -18,7 +17,6 @@ from scalekit.cache.store import store_of
 
 pytestmark = pytest.mark.servers
 
-QUICK = {"SOCKET_TIMEOUT": 0.2, "SOCKET_CONNECT_TIMEOUT": 0.2}
 runs: list[object] = []
 
 
@@ -39,31 +37,14 @@ def no_runs():
     runs.clear()
 
 
-def eventually(holds, seconds: float = 5) -> bool:
-    end = monotonic() + seconds
-    while monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.002)
-    return bool(holds())
-
-
-def redis(server) -> dict:
-    return {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": server.url,
-        "OPTIONS": dict(QUICK),
-    }
-
-
 @pytest.fixture
 def tiered(scalekit_servers, settings):
     """The server below a tiered cache that hears."""
     server = scalekit_servers.valkey("cache")
     settings.CACHES = {
-        "shared": redis(server),
+        "shared": redis_entry(server),
         "default": {
-            "BACKEND": "scalekit.cache.backends.tiered.TieredCache",
+            "BACKEND": TIERED,
             "OPTIONS": {"over": "shared"},
         },
     }
@@ -77,10 +58,10 @@ def failover(scalekit_servers, settings, monkeypatch):
     """The first server of a cache with a gutter."""
     first, gutter = (scalekit_servers.valkey(name) for name in ("first", "gutter"))
     settings.CACHES = {
-        "first": redis(first),
-        "gutter": redis(gutter),
+        "first": redis_entry(first),
+        "gutter": redis_entry(gutter),
         "default": {
-            "BACKEND": "scalekit.cache.backends.failover.FailoverCache",
+            "BACKEND": FAILOVER,
             "OPTIONS": {"first": "first", "gutter": "gutter"},
         },
     }

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from time import monotonic
-
 import pytest
 import redis
 from django.core.cache import caches
+from tiers import TIERED, eventually
 
 from scalekit.cache.backends.tiered import stop_listening
 from scalekit.testing.servers.binaries import VALKEY
@@ -21,15 +19,6 @@ sentinel monitor cache {host} {primary} 1
 sentinel down-after-milliseconds cache 300
 sentinel failover-timeout cache 3000
 """
-
-
-def eventually(holds, seconds: float = 15) -> bool:
-    end = monotonic() + seconds
-    while monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.01)
-    return bool(holds())
 
 
 @pytest.fixture
@@ -60,7 +49,7 @@ def primary(scalekit_servers, settings, tmp_path):
             },
         },
         "default": {
-            "BACKEND": "scalekit.cache.backends.tiered.TieredCache",
+            "BACKEND": TIERED,
             "OPTIONS": {"over": "shared"},
         },
     }

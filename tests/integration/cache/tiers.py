@@ -1,0 +1,35 @@
+"""What the tests of caches over caches share: entries of CACHES, and waiting."""
+
+from __future__ import annotations
+
+import time
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scalekit.testing.servers import Valkey
+
+TIERED = "scalekit.cache.backends.tiered.TieredCache"
+FAILOVER = "scalekit.cache.backends.failover.FailoverCache"
+QUICK = {"SOCKET_TIMEOUT": 0.2, "SOCKET_CONNECT_TIMEOUT": 0.2}
+
+
+def redis_entry(server: Valkey) -> dict:
+    """Return the entry of a plain cache on `server`, with django-redis."""
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": server.url,
+        "OPTIONS": dict(QUICK),
+    }
+
+
+def eventually(holds: Callable[[], object], seconds: float = 10) -> bool:
+    """Wait until something holds; tell whether it does."""
+    end = monotonic() + seconds
+    while monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.002)
+    return bool(holds())
