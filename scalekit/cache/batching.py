@@ -11,15 +11,15 @@ from scalekit.cache.stampede.steps import adrive, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from functools import partial
 
-    from scalekit.cache.calls import Call
     from scalekit.cache.loop_reading import LoopReading
     from scalekit.cache.reading import Question, Reading
     from scalekit.cache.stampede.leading import Found
     from scalekit.cache.thread_reading import ThreadReading
 
     Ask = Callable[..., Question]
-    Calls = Callable[..., Call]
+    Calls = Callable[..., partial[Any]]
     Many = Callable[[list[Any]], Any] | None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from scalekit.cache.calls import Call
 from scalekit.cache.decorators import cached
 from scalekit.cache.functions import home_of
 from scalekit.cache.invalidation.base import Dependencies
@@ -32,7 +32,7 @@ def get_or_compute(
     are those of `cached`, except `key` and `many`. Tell it to forget by `tags`, or by `invalidate_key`.
     """
     reading, question = _asked(ThreadReading, key, cached(ttl, **options))
-    return reading.get(question, Call(load))  # type: ignore[no-any-return]  # the store knows no types
+    return reading.get(question, partial(load))  # type: ignore[no-any-return]  # the store knows no types
 
 
 async def aget_or_compute(
@@ -44,7 +44,7 @@ async def aget_or_compute(
 ) -> T:
     """Do as `get_or_compute` does, for a coroutine function."""
     reading, question = _asked(LoopReading, key, cached(ttl, **options))
-    return await reading.get(question, Call(load))  # type: ignore[no-any-return]
+    return await reading.get(question, partial(load))  # type: ignore[no-any-return]
 
 
 def invalidate_key(key: Any, *, alias: str = "default", version: int = 1) -> None:

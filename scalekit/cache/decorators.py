@@ -104,8 +104,8 @@ class cached:  # noqa: N801 - used as a decorator
         kind = CachedCoroutineFunction if iscoroutinefunction(plain) else CachedFunction
         return kind(function, self)
 
-    def policy(self, function: str) -> Policy:
-        """Return how the values of `function` are kept."""
+    def policy(self, function: str, path: str = "") -> Policy:
+        """Return how the values of `function` are kept; `path` is where a task worker finds it."""
         return Policy(
             function=function,
             alias=self.alias,
@@ -116,6 +116,7 @@ class cached:  # noqa: N801 - used as a decorator
             cache_none=self.cache_none,
             cache_errors=self.cache_errors,
             error_ttl=self.error_ttl,
+            path=path,
         )
 
     def _refuse_out_of_range(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakSet
 
@@ -12,7 +12,6 @@ from asgiref.sync import markcoroutinefunction
 from django.db import connections
 
 from scalekit.cache.batching import abatch, batch
-from scalekit.cache.calls import Call
 from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction
 from scalekit.cache.invalidation.base import Dependencies
 from scalekit.cache.keys import KeyMaker, path_of
@@ -44,11 +43,11 @@ class Cached:
         self._function = _plain(function)
         update_wrapper(self, self._function)  # type: ignore[arg-type]  # callable in all subclasses
         name = f"{self._function.__module__}.{self._function.__qualname__}"
-        self._path = f"{self._function.__module__}:{self._function.__qualname__}"
+        path = f"{self._function.__module__}:{self._function.__qualname__}"
         if options.key is None:
             _refuse_hidden_inputs(name, self._function)
         signature = inspect.signature(self._function)
-        self._options, self._policy = options, options.policy(name)
+        self._options, self._policy = options, options.policy(name, path)
         self._keys = KeyMaker(name, options.version, signature, options.key, home_of)
         self._depends = Dependencies(options.alias, options.tags, options.depends_on, function=name)
         self._bound: tuple[Any, ...] = ()
@@ -87,7 +86,7 @@ class Cached:
 
     def _here(self, store: Store, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable | None:
         """Return what a call is called in this process; None where nothing is kept there."""
-        if store.local is None or not store.local.enabled:
+        if store.local is None:
             return None
         identified = self._identified(args, kwargs)
         if store.is_plainly_keyed:
@@ -106,8 +105,8 @@ class Cached:
         names = depends.names(self._bound + args, kwargs) if depends else ()
         return Question(key, names, here)
 
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        return Call(self._function, args, kwargs, bound=self._bound, path=self._path)
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> partial[Any]:
+        return partial(self._function, *self._bound, *args, **kwargs)
 
 
 class CachedFunction(Cached, Generic[P, T]):
@@ -120,9 +119,9 @@ class CachedFunction(Cached, Generic[P, T]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         reading = self._reading
         store = reading.store
-        here = self._here(store, args, kwargs)
+        here = None if store.local is None else self._here(store, args, kwargs)
         if here is not None:
-            value = reading.near(here)
+            value = reading.near(store, here)
             if value is not MISSING:
                 return value  # type: ignore[no-any-return]  # the store knows no types
         question = self._question(store, args, kwargs, here)
@@ -183,9 +182,9 @@ class CachedCoroutineFunction(Cached, Generic[P, T]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         reading = self._reading
         store = reading.store
-        here = self._here(store, args, kwargs)
+        here = None if store.local is None else self._here(store, args, kwargs)
         if here is not None:
-            value = reading.near(here)
+            value = reading.near(store, here)
             if value is not MISSING:
                 return value  # type: ignore[no-any-return]  # the store knows no types
         question = self._question(store, args, kwargs, here)

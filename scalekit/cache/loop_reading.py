@@ -19,13 +19,15 @@ from scalekit.cache.values import MISSING
 if TYPE_CHECKING:
     from asyncio import Task
     from collections.abc import Callable, Coroutine, Sequence
+    from functools import partial
 
-    from scalekit.cache.calls import Call
     from scalekit.cache.flights import Flight
     from scalekit.cache.reading import Question
     from scalekit.cache.stampede.leading import Found, Landing
     from scalekit.cache.store import Store
     from scalekit.cache.values import Entry
+
+    Call = partial[Any]  # a function and its arguments
 
 
 class LoopReading(Reading):

@@ -23,6 +23,7 @@ class Policy:
     cache_none: bool = True
     cache_errors: tuple[type[Exception], ...] = ()
     error_ttl: float = 5.0
+    path: str = ""  # by which a task worker finds the function
 
     def lifetime(self, value: Any = None) -> float | None:
         """Return seconds, a random share below `ttl`, so that what was filled at once ends apart."""

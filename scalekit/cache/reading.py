@@ -30,8 +30,8 @@ class Question:
 
     def __init__(self, key: str, names: tuple[str, ...] = (), here: Hashable = None) -> None:
         self.key, self.names, self.here = key, names, here
-        self.keys = (key, *names)
-        self.since, self.ticket = 0.0, 0
+        self.keys = (key, *names) if names else (key,)
+        self.ticket = 0
 
 
 class Reading:
@@ -44,9 +44,9 @@ class Reading:
     def store(self) -> Store:
         return store_of(self.policy.alias)
 
-    def near(self, here: Hashable) -> Any:
+    def near(self, store: Store, here: Hashable) -> Any:
         """Return what the process itself keeps, announcing a hit; else `MISSING`."""
-        tier = self.store.local
+        tier = store.local
         value = MISSING if tier is None else tier.get(here)
         if value is not MISSING:
             self._announce("hit")
@@ -69,7 +69,7 @@ class Reading:
 
     def take(self, store: Store, question: Question, entry: Entry, now: float) -> Any:
         """Return the value of a valid entry, keeping it near. Raises the error that it may be."""
-        self._announce("hit" if now < entry.soft_expiry else "stale")
+        self._announce("hit" if now < entry.soft_expiry else "stale", question.key)
         if notes.is_error(entry):
             raise entry.value
         if question.ticket:
@@ -82,7 +82,7 @@ class Reading:
     def begin(self, store: Store, question: Question) -> None:
         """Note that the server is asked from now on."""
         question.since = monotonic()
-        if store.local is not None and question.here is not None:
+        if question.here is not None and store.local is not None:
             question.ticket = store.local.begin()
 
     def view(self, store: Store, question: Question, found: Found | None) -> View:
@@ -111,7 +111,8 @@ class Reading:
             if entry is None:  # it can be pickled, but not unpickled
                 return MISSING
             value = entry.value
-        self._announce("joined" if joined and landing.result == "miss" else landing.result)
+        result = "joined" if joined and landing.result == "miss" else landing.result
+        self._announce(result, question.key)
         return value
 
     def deadline(self) -> float:
@@ -144,8 +145,9 @@ class Reading:
     def announce_end(self) -> None:
         CACHE_INVALIDATED.emit(function=self.policy.function, alias=self.policy.alias)
 
-    def _announce(self, result: str) -> None:
-        CACHE_READ.emit(function=self.policy.function, result=result, alias=self.policy.alias)
+    def _announce(self, result: str, key: str | None = None) -> None:
+        policy = self.policy
+        CACHE_READ.emit(function=policy.function, result=result, alias=policy.alias, key=key)
 
 
 _refreshing: dict[tuple[str, str], object] = {}  # what this process refreshes

@@ -19,13 +19,15 @@ from scalekit.cache.values import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from functools import partial
 
-    from scalekit.cache.calls import Call
     from scalekit.cache.flights import Flight
     from scalekit.cache.reading import Question
     from scalekit.cache.stampede.leading import Found, Landing
     from scalekit.cache.store import Store
     from scalekit.cache.values import Entry
+
+    Call = partial[Any]  # a function and its arguments
 
 
 class ThreadReading(Reading):
@@ -118,7 +120,7 @@ class ThreadReading(Reading):
     ) -> Landing | None:
         """Refresh in the background; return what it brings if a stale value may wait for it, and not in vain."""
         patience = self.policy.timeout if store.now() >= entry.soft_expiry else None
-        if patience is None and tasks.enqueue(store, question.key, call):
+        if patience is None and tasks.enqueue(store, self.policy, question.key, call):
             return None
         if not self.begin_refresh(question.key):
             return None

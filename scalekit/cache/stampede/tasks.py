@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from secrets import token_bytes
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.conf import settings
 from scalekit.cache.events import CACHE_FAILED
 from scalekit.cache.stampede.requests import Claim
 
 if TYPE_CHECKING:
-    from scalekit.cache.calls import Call
+    from functools import partial
+
+    from scalekit.cache.policy import Policy
     from scalekit.cache.store import Store
 
 _ASKED_MS = 10_000  # no second task for a key before this, however many readers find it due
 
 
-def enqueue(store: Store, key: str, call: Call) -> bool:
+def enqueue(store: Store, policy: Policy, key: str, call: partial[Any]) -> bool:
     """Return whether a task worker has been asked; then no thread need do it."""
-    if not settings.REFRESH_TASKS or call.bound or not call.path or not _is_plain(call):
+    if not settings.REFRESH_TASKS or not policy.path or not _is_plain(call):
         return False
     if store.run("lease", Claim(key + ":q", token_bytes(8), _ASKED_MS)) is not True:
         return True  # it has been asked already, or there is no cache to refresh
@@ -27,16 +29,16 @@ def enqueue(store: Store, key: str, call: Call) -> bool:
         from scalekit.cache.stampede.refresh_task import refresh_value
 
         task = refresh_value.using(backend=settings.REFRESH_TASKS)
-        task.enqueue(call.path, list(call.args), call.kwargs)
+        task.enqueue(policy.path, list(call.args), call.keywords)
     except Exception as error:  # noqa: BLE001 - no broker, perhaps: a thread does it
         CACHE_FAILED.emit(alias=store.alias, operation="enqueue", error=repr(error))
         return False
     return True
 
 
-def _is_plain(call: Call) -> bool:
+def _is_plain(call: partial[Any]) -> bool:
     """Return whether the arguments come back from JSON as they were, which Django's tasks demand."""
-    given = [list(call.args), call.kwargs]
+    given = [list(call.args), call.keywords]
     try:
         return bool(json.loads(json.dumps(given)) == given)
     except (TypeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import NoScriptError
@@ -35,11 +36,18 @@ class ValkeyServer(Server):
         return getattr(getattr(self.client, "connection_pool", None), "master_address", None)
 
     def fetch(self, keys: Sequence[str]) -> list[bytes | None]:
-        if len(keys) == 1:
-            return [self.client.execute_command("GET", keys[0])]
         if self._splits:
             return self._many([("GET", key) for key in keys])
-        return self.client.execute_command("MGET", *keys)  # type: ignore[no-any-return]  # redis-py is untyped
+        pool = self.client.connection_pool
+        connection = pool.get_connection()
+        try:  # as `execute_command` does, without what that does around it, which takes a third of its time
+            if len(keys) == 1:
+                connection.send_command("GET", keys[0])
+                return [connection.read_response()]
+            connection.send_command("MGET", *keys)
+            return connection.read_response()  # type: ignore[no-any-return]  # redis-py is untyped
+        finally:
+            pool.release(connection)
 
     def run(self, request: Request[A]) -> A:
         calls = request.calls()
@@ -68,12 +76,22 @@ class ValkeyServer(Server):
             return pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
 
     async def afetch(self, keys: Sequence[str]) -> list[bytes | None]:
-        client = await client_of_loop(self.client)
-        if len(keys) == 1:
-            return [await client.execute_command("GET", keys[0])]
         if self._splits:
             return await self._amany([("GET", key) for key in keys])
-        return await client.execute_command("MGET", *keys)  # type: ignore[no-any-return]
+        client = await client_of_loop(self.client)
+        pool = client.connection_pool
+        connection = await pool.get_connection()
+        try:  # as above
+            if len(keys) == 1:
+                await connection.send_command("GET", keys[0])
+                return [await connection.read_response()]
+            await connection.send_command("MGET", *keys)
+            return await connection.read_response()  # type: ignore[no-any-return]
+        except asyncio.CancelledError:  # an answer may yet come, which would be the next question's
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
 
     async def arun(self, request: Request[A]) -> A:
         calls = request.calls()
