@@ -22,3 +22,9 @@ CHECK_RECOVERED = Event(
     labels=("check",),
     level=logging.INFO,
 )
+HEADERS_REFUSED = Event(
+    "health_headers_refused",
+    "A peer that is no trusted proxy named a client, a scheme or a request id.",
+    labels=(),
+    level=logging.DEBUG,  # anybody can cause as many as they like
+)

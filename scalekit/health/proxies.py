@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings as django_settings
 
 from scalekit.core.networks import KEY, NAMES_THE_CLIENT, client_of, header_key, settings
+from scalekit.health.events import HEADERS_REFUSED
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -32,8 +33,9 @@ def believe_proxies(request: HttpRequest) -> None:
     if not settings.TRUSTED_PROXIES or KEY in request.META:
         return
     client = client_of(request)
-    for header in _unbelievable(client):
-        request.META.pop(header, None)
+    refused = [name for name in _unbelievable(client) if request.META.pop(name, None) is not None]
+    if refused and not client.trusted:
+        HEADERS_REFUSED.emit(peer=client.peer, headers=refused)
     request.META.update({KEY: client, "REMOTE_ADDR": client.address})
     if client.hops:
         request.META[header_key()] = _named_again(client)

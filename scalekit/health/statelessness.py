@@ -90,9 +90,7 @@ def _uploads() -> Iterator[CheckMessage]:
 
 def _assets() -> Iterator[CheckMessage]:
     storage = _class_of("staticfiles")
-    if storage is None or storage.__module__.startswith("scalekit.cdn"):
-        return
-    if not issubclass(storage, FileSystemStorage):
+    if storage is None or not issubclass(storage, FileSystemStorage) or _keeps_releases(storage):
         return
     hashed = hasattr(storage, "hashed_name")
     told = (
@@ -107,6 +105,10 @@ def _assets() -> Iterator[CheckMessage]:
         hint="Use scalekit.cdn.storage.CdnStaticFilesStorage, or publish the files of both releases first.",
         id="scalekit.health.W016",
     )
+
+
+def _keeps_releases(storage: type) -> bool:
+    return any(base.__module__.startswith("scalekit.cdn.") for base in storage.__mro__)
 
 
 def _class_of(alias: str) -> type | None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from scalekit.core.networks import client_of
+from scalekit.testing.fakes import captured_events
 from tests.core.serving import serve_asgi, serve_wsgi
 
 both = pytest.mark.parametrize("serve", [serve_wsgi, serve_asgi], ids=["wsgi", "asgi"])
@@ -68,6 +69,18 @@ def test_of_anybody_else_nothing_is_believed(serve, site):
         x_request_id="mine",
     )
     assert told == {"ip": "127.0.0.1", "secure": False}
+
+
+def test_what_is_refused_is_counted(site):
+    site.SCALEKIT_TRUSTED_PROXIES = ["10.0.0.0/24"]
+    with captured_events() as events:
+        seen(serve_wsgi)
+        seen(serve_wsgi, x_forwarded_for="10.0.0.5", x_request_id="mine")
+    [refused] = events.named("health_headers_refused")
+    assert refused == {
+        "peer": "127.0.0.1",
+        "headers": ["HTTP_X_FORWARDED_FOR", "HTTP_X_REQUEST_ID"],
+    }
 
 
 def test_forwarded_is_written_again_without_what_nobody_vouches_for(site):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from django.core.checks.registry import registry
 
+from scalekit.cdn.storage import CdnStaticFilesStorage
 from scalekit.health.checks import check_middleware
 from scalekit.health.statelessness import check_stateless
 
@@ -14,6 +15,10 @@ STORAGES = {
     "default": {"BACKEND": "tests.health.test_statelessness.ObjectStorage"},
     "staticfiles": {"BACKEND": "scalekit.cdn.storage.CdnStaticFilesStorage"},
 }
+
+
+class OwnCdnStorage(CdnStaticFilesStorage):
+    """A project's own, which keeps what ours keeps."""
 
 
 class ObjectStorage:
@@ -113,6 +118,12 @@ def test_assets_of_one_release_on_one_server(site, backend, told):
     [message] = check_stateless()
     assert message.id == "scalekit.health.W016"
     assert told in message.msg
+
+
+def test_a_storage_made_of_ours_is_left_alone(site):
+    own = {"BACKEND": "tests.health.test_statelessness.OwnCdnStorage"}
+    site.STORAGES = {**STORAGES, "staticfiles": own}
+    assert found() == []
 
 
 def test_it_is_said_when_deploying_only():

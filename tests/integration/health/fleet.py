@@ -62,8 +62,8 @@ def command(kind, port):
 class Web:
     """One web server of the site."""
 
-    def __init__(self, topology, name, kind="gunicorn", **environment):
-        self.name, self.port = name, topology.free_port()
+    def __init__(self, topology, name, kind="gunicorn", *, ready="/startupz", **environment):
+        self.name, self.port, self.ready = name, topology.free_port(), ready
         self.drain_file = topology.folder / f"{name}.drain"
         argv, given = command(kind, self.port)
         self.environment = {
@@ -90,7 +90,7 @@ class Web:
 
     def is_ready(self):
         try:
-            return self.ask("/startupz")[0] == 200
+            return self.ask(self.ready)[0] == 200
         except (OSError, http.client.HTTPException):
             return False
 

@@ -11,7 +11,16 @@ import sys
 
 import pytest
 
-from tests.integration.health.fleet import HOST, ROOT, HAProxy, NginxFree, Web, ask, databases
+from tests.integration.health.fleet import (
+    HOST,
+    KINDS,
+    ROOT,
+    HAProxy,
+    NginxFree,
+    Web,
+    ask,
+    databases,
+)
 
 pytestmark = pytest.mark.servers
 FORGED = [
@@ -58,6 +67,13 @@ def told(port, *headers):
 def test_a_visitor_cannot_choose_an_address(port, forged):
     # The visitor stands on a machine that is a proxy of ours too: what the load balancer saw is all there is.
     assert told(port, *forged)["ip"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_header_that_came_twice_the_last_value_counts(scalekit_servers, kind):
+    web = Web(scalekit_servers, "web", kind)
+    twice = [("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-For", "2001:db8::7")]
+    assert told(web.port, *twice)["ip"] == "2001:db8::7"
 
 
 @pytest.mark.parametrize("sent", ["a" * 10_240, "spaced out", "quote'", "", "\u00e4".encode()])
