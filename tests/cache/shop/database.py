@@ -15,14 +15,13 @@ APP = "tests.cache.shop"
 
 
 @contextmanager
-def photos_in(entries, *, routers=(), **given):
-    """Let Django know the photos' app and `entries` alone as DATABASES, with the tables in them."""
+def photos_in(entries, *, routers=(), empty=True, **given):
+    """Let Django know the photos' app and `entries` alone as DATABASES, with the tables in the `empty` ones."""
     apps_then = [*(app for app in settings.INSTALLED_APPS if app != APP), APP]
     installed = override_settings(INSTALLED_APPS=apps_then, **given)
     with installed, databases(entries, DATABASE_ROUTERS=routers):
-        for alias in entries:
-            if not alias.startswith("replica"):
-                create_tables(alias)
+        for alias in entries if empty else ():
+            create_tables(alias)
         yield
 
 
