@@ -17,3 +17,6 @@ class CacheConfig(RungConfig):
         from scalekit.cache.invalidation.watching import watch_connections
 
         watch_connections()
+        from scalekit.cache.statistics.sharing import watch
+
+        watch()

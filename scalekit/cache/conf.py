@@ -107,6 +107,24 @@ class CacheSettings(Settings):
         valid=lambda seconds: seconds is None or seconds >= 0,
         expected="a number of seconds, 0 or more, or None",
     )
+    STATISTICS = Setting(
+        "default",
+        "The alias of CACHES, a Redis or Valkey, on which processes add up what they count; empty is not at all.",
+        kind=str,
+    )
+    STATISTICS_SECONDS = Setting(
+        10.0,
+        "Seconds between two moments at which a process shares what it counted.",
+        kind=(int, float),
+        valid=lambda seconds: seconds > 0,
+        expected="a number of seconds above 0",
+    )
+    WARMERS = Setting[list[str]](
+        list,
+        "Dotted paths of the functions that manage.py cache_warm runs when it is given none.",
+        kind=(list, tuple),
+        example=["shop.warmers.front_pages"],
+    )
 
 
 settings = CacheSettings()

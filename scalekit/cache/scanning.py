@@ -1,0 +1,39 @@
+"""All stored entries of one function, found by their keys: a walk through the whole server, for commands."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from django.core.cache import caches
+
+from scalekit.cache.clients import client_of
+from scalekit.cache.exceptions import UncacheableFunction
+from scalekit.cache.keys import prefix_of
+from scalekit.cache.store import store_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TOGETHER = 500  # keys in one round trip
+
+
+def keys_of(alias: str, function: str) -> Iterator[tuple[str, ...]]:
+    """Yield the keys on the server of a function's values, some hundred at a time, running loads' included.
+
+    Raises `UncacheableFunction` for a cache that cannot list its keys.
+    """
+    client = client_of(caches[alias])
+    if client is None:
+        msg = (
+            f"CACHES[{alias!r}] cannot list its keys: end values of {function} by their arguments or tags, or all"
+            " of them by another version= of the function."
+        )
+        raise UncacheableFunction(msg)
+    prefix = store_of(alias).made_key(prefix_of(function))
+    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
+    found = client.scan_iter(match=pattern, count=_TOGETHER)
+    keys = (key.decode() if isinstance(key, bytes) else key for key in found)
+    while some := tuple(islice(keys, _TOGETHER)):
+        yield some
