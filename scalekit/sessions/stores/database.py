@@ -7,10 +7,13 @@ has such locks, so that forty requests at once take turns instead of trying agai
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from zlib import compress, decompress
+from zlib import error as CompressionError  # noqa: N812 - a class, whatever its name
 
 from django.db import (
     IntegrityError,
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LARGE = 2000  # characters
+PACKED = "z"  # JSON text begins with a brace
 COLUMNS = ("data", "created", "saved", "expires", "version")
 
 
@@ -250,8 +255,16 @@ def _record(row: tuple[str, datetime, datetime, datetime, int]) -> Record:
 
 def pack(fields: Mapping[bytes, bytes]) -> str:
     """Return fields as JSON text, whatever bytes a serializer made (Latin-1 gives each byte a character)."""
-    return json.dumps({n.decode("latin-1"): v.decode("latin-1") for n, v in fields.items()})
+    text = json.dumps({n.decode("latin-1"): v.decode("latin-1") for n, v in fields.items()})
+    # What is larger than a page's quarter, PostgreSQL would compress itself, and more slowly.
+    return text if len(text) < LARGE else PACKED + b64encode(compress(text.encode(), 1)).decode()
 
 
 def unpack(data: str) -> Fields:
+    """Return what was packed. Raises ValueError for anything else."""
+    if data.startswith(PACKED):
+        try:
+            data = decompress(b64decode(data[1:])).decode()
+        except CompressionError as error:
+            raise ValueError(str(error)) from error
     return {n.encode("latin-1"): v.encode("latin-1") for n, v in json.loads(data).items()}

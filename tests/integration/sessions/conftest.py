@@ -17,22 +17,18 @@ NAME = "visitors"
 APPS = ["contenttypes", "auth", "sessions", "scalekit_sessions"]
 TABLES = ["auth_user", "django_session", "scalekit_sessions_session", "scalekit_sessions_epoch"]
 FAST = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-STORE = {
-    "SCALEKIT_SESSIONS_TIMEOUT": 0.25,
-    "SCALEKIT_SESSIONS_BREAKER_SECONDS": 0,
-    "SCALEKIT_SESSIONS_EPOCH_SECONDS": 0.2,
-}
 
 
 @pytest.fixture
 def use_store(settings):
     """Return a function that lets the site keep its sessions on a server."""
 
-    def use(server, engine=ENGINE) -> redis.Redis:
+    def use(server, engine=ENGINE, timeout=5.0) -> redis.Redis:
         settings.SESSION_ENGINE = engine
         settings.SCALEKIT_SESSIONS_REDIS_URL = server.url
-        for name, value in STORE.items():
-            setattr(settings, name, value)
+        settings.SCALEKIT_SESSIONS_TIMEOUT = timeout
+        settings.SCALEKIT_SESSIONS_BREAKER_SECONDS = 0
+        settings.SCALEKIT_SESSIONS_EPOCH_SECONDS = 0.2
         settings.MIDDLEWARE = [
             MIDDLEWARE if name == DJANGO_S else name for name in settings.MIDDLEWARE
         ]
