@@ -35,12 +35,19 @@ def milliseconds(web, path):
     return (time.perf_counter() - begin) * 1000
 
 
+def is_installed(module):
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
+
+
 def start(topology, databases, cache):
     """Start the site of each package that is installed."""
     webs = {}
     for name, extra in SITES.items():
         site = name.partition(",")[0]
-        if not find_spec(NEEDS.get(site, "django")):
+        if not is_installed(NEEDS.get(site, "django")):
             continue
         given = {
             "DJANGO_SETTINGS_MODULE": "benchmarks.probe_site",

@@ -33,7 +33,10 @@ PROBES = {
     "django-health-check": {"ready": "/ready?format=json"},
     "dockerflow": {"alive": "/__lbheartbeat__", "ready": "/__heartbeat__"},
 }
-NEEDS = {"django-health-check": "health_check", "dockerflow": "dockerflow"}
+NEEDS = {
+    "django-health-check": "health_check.checks",
+    "dockerflow": "dockerflow",
+}  # the first since 4.0
 INSTALLED_APPS = ["django.contrib.contenttypes", *APPS[SITE]]
 MIDDLEWARE = [*MIDDLEWARES.get(SITE, []), "django.middleware.common.CommonMiddleware"]
 DOCKERFLOW_CHECKS = ["dockerflow.django.checks.check_database_connected"]
