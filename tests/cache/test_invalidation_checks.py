@@ -47,3 +47,9 @@ def test_a_cache_that_the_setting_does_not_name_is_an_error():
 def test_a_cache_that_does_not_exist_is_an_error(settings):
     settings.SCALEKIT_CACHE_ALIASES = ["default", "nowhere"]
     assert list(found("nowhere")) == ["scalekit.cache.E012"]
+
+
+def test_a_model_that_does_not_exist_is_an_error(settings):
+    settings.SCALEKIT_CACHE_MODELS = ["gallery", "gallery.Photo", "gallery.Phto", "*"]
+    assert list(found("gallery.Phto")) == ["scalekit.cache.E013"]
+    assert [m.id for m in check_dependencies()].count("scalekit.cache.E013") == 1

@@ -14,7 +14,7 @@ from scalekit.cache import (
 from scalekit.cache.invalidation.base import Dependencies
 from scalekit.cache.invalidation.watched import watched
 from scalekit.cache.invalidation.watching import observe
-from tests.cache.shop.models import Cafe, Country, Photo, PublicPhoto, Tag, Unrelated
+from tests.cache.shop.models import Cafe, Country, Photo, PublicPhoto, Seat, Tag, Unrelated
 from tests.cache.shop.recorder import plain
 
 pytestmark = pytest.mark.usefixtures("photos")
@@ -65,6 +65,10 @@ def test_one_instance_may_be_returned_alone():
 
 def test_a_child_s_row_is_named_by_the_key_of_its_parent():
     assert names((), [(Cafe, 7)]) == {"row:gallery.cafe:7", "rows:gallery.cafe"}
+
+
+def test_a_row_with_a_composite_key_has_a_name():
+    assert len(names((), [(Seat, (1, 2))])) == 2
 
 
 def test_a_key_that_a_collation_may_take_for_another_is_the_same_row():

@@ -122,6 +122,12 @@ def test_an_insert_of_arrays_names_what_is_in_them():
     assert rows(sql, [1, 2], ["x", "y"]) == {"id": [1, 2], "a": ["x", "y"]}
 
 
+def test_an_array_written_as_text_names_no_row():
+    (write,) = writes_of("INSERT INTO t (id) SELECT * FROM UNNEST ((%s)::integer[])")
+    with pytest.raises(TypeError):
+        write.rows["id"][0].values(["{1,2}"])
+
+
 def test_named_parameters_and_numbers_are_values_too():
     assert rows("DELETE FROM t WHERE id = 7") == {"id": [7]}
     (write,) = writes_of("DELETE FROM t WHERE id = %(key)s")

@@ -18,6 +18,7 @@ from tests.cache.shop.models import (
     Photo,
     Place,
     PublicPhoto,
+    Seat,
     Tag,
     Unrelated,
     Upload,
@@ -195,6 +196,20 @@ def test_keys_that_python_makes_are_known_before(told):
     Upload.objects.filter(pk=str(upload.pk)).update(name="y")
     assert told.ended == row("upload", f"u{size}:{upload.pk}")
     assert uuid.UUID(str(upload.pk)) == upload.pk
+
+
+def test_rows_of_a_composite_key_are_not_told_apart(told):
+    Seat.objects.create(line=1, number=2)
+    assert told.ended == unknown("seat")
+
+
+def test_parameters_that_come_only_once_are_left_to_the_statement(photo, told):
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE gallery_photo SET likes = %s WHERE id = %s", ((n, photo.pk) for n in (4, 5))
+        )
+    assert told.ended == unknown("photo")
+    assert Photo.objects.get().likes == 5
 
 
 def test_keys_that_a_collation_may_take_for_one_are_one(told):

@@ -6,6 +6,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 
@@ -23,10 +24,10 @@ def check_dependencies(**_: Any) -> list[CheckMessage]:
         import_module(
             django_settings.ROOT_URLCONF
         )  # and so the views, and the functions that they call
-    return [*_unknown_models(), *_unlisted_caches(), *_unknown_caches()]
+    return [*_unlisted_models(), *_unknown_models(), *_unlisted_caches(), *_unknown_caches()]
 
 
-def _unknown_models() -> Iterator[CheckMessage]:
+def _unlisted_models() -> Iterator[CheckMessage]:
     for function in watched.functions():
         if function.depends_on and not settings.MODELS:
             yield Warning(
@@ -39,6 +40,17 @@ def _unknown_models() -> Iterator[CheckMessage]:
         for model in static_models(function):
             if not covers(settings.MODELS, model):
                 yield Error(unwatched(function.function, model), id="scalekit.cache.E010")
+
+
+def _unknown_models() -> Iterator[CheckMessage]:
+    models = apps.get_models(include_auto_created=True)
+    for label in settings.MODELS:
+        if not any(covers([label], model) for model in models):
+            yield Error(
+                f"SCALEKIT_CACHE_MODELS names {label!r}, which is neither a model nor an app that has any.",
+                hint='Write "app.Model", "app" (its label), or "*" for all.',
+                id="scalekit.cache.E013",
+            )
 
 
 def _suggested(function: Any) -> str:

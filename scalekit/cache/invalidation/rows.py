@@ -24,6 +24,8 @@ class Slot(NamedTuple):
         if self.at == -1:
             return (self.value,)
         found = params[self.at]
+        if self.each and not isinstance(found, list | tuple):
+            raise TypeError("no list of values")  # an array written as text, maybe
         return tuple(found) if self.each else (found,)
 
 

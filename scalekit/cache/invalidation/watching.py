@@ -131,7 +131,7 @@ def _is_generated(write: Write, target: Target) -> bool:
 def _rows(write: Write, target: Target, params: Any, many: bool) -> Sequence[Any] | None:
     """Return the keys of the rows that are written; None where the statement does not say."""
     slots = write.rows.get(target.column or "")
-    if slots is None:
+    if slots is None or (many and not _is_short(params)):
         return None
     try:
         given = params if many else (params,)
@@ -139,6 +139,11 @@ def _rows(write: Write, target: Target, params: Any, many: bool) -> Sequence[Any
     except _UNKNOWN:
         return None
     return rows if len(rows) <= MOST_ROWS else None
+
+
+def _is_short(params: Any) -> bool:
+    """Return whether the parameters of an executemany() may be read here: a generator gives them only once."""
+    return isinstance(params, list | tuple) and len(params) <= MOST_ROWS
 
 
 def _generated(write: Write, target: Target, context: dict[str, Any]) -> Sequence[Any] | None:

@@ -69,5 +69,12 @@ class Country(Model):
     name = models.CharField(max_length=50)
 
 
+class Seat(Model):
+    pk = models.CompositePrimaryKey("line", "number")
+    line = models.IntegerField()
+    number = models.IntegerField()
+    taken = models.BooleanField(default=False)
+
+
 class Unrelated(Model):
     name = models.CharField(max_length=50)
