@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from io import StringIO
@@ -16,10 +17,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from scalekit.sessions import sessions_of
 from scalekit.sessions.checks import DATABASE
 from scalekit.sessions.database import SessionStore
 from scalekit.sessions.models import Session
-from tests.db.databases import replica_of
+from tests.db.databases import create_tables, databases, replica_of
 from tests.integration.sessions.conftest import NAME
 
 pytestmark = [pytest.mark.servers, pytest.mark.urls("tests.integration.sessions.pages")]
@@ -105,6 +107,38 @@ def test_a_login_holds_although_the_replicas_lag(
     finally:
         connections["replica_1"].close()
         del connections["replica_1"], connections.settings["replica_1"]
+
+
+def test_sessions_live_where_the_projects_router_writes_them(
+    visitors_tables, postgres_primary, on_database, settings
+):
+    with elsewhere(postgres_primary), CaptureQueriesContext(connections["elsewhere"]) as queries:
+        key = new_session(_auth_user_id="7")
+        session = SessionStore(key)
+        session["a"] = 1
+        session.save()
+        assert len(sessions_of(7)) == 1
+        session.flush()
+        call_command("clearsessions")
+    assert len(queries) > 5
+    assert not Session.objects.exists()
+
+
+@contextmanager
+def elsewhere(server):
+    """Keep the sessions' app in a database of its own."""
+    server.execute("DROP DATABASE IF EXISTS elsewhere WITH (FORCE)")
+    server.create_database("elsewhere")
+    names = {"default": NAME, "elsewhere": "elsewhere"}
+    entries = {alias: server.django_settings(NAME=name) for alias, name in names.items()}
+    with databases(entries, DATABASE_ROUTERS=[f"{__name__}.Elsewhere"]):
+        create_tables("elsewhere", app="scalekit_sessions")
+        yield
+
+
+class Elsewhere:
+    def db_for_write(self, model, **hints):
+        return "elsewhere" if model._meta.app_label == "scalekit_sessions" else None
 
 
 class ReadsFromReplica:

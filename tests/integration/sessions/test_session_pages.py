@@ -16,6 +16,7 @@ from scalekit.sessions.checks import MIDDLEWARE
 
 pytestmark = [pytest.mark.servers, pytest.mark.urls("tests.integration.sessions.pages")]
 
+STRONGER = "django.contrib.auth.hashers.PBKDF2PasswordHasher"
 NEW_PASSWORD = ("new_password1", "new_password2")
 
 
@@ -98,6 +99,14 @@ def test_one_that_is_rolled_back_does_not(visitor, ana):
         ana.set_password("cyanotype")
         ana.save()
     assert visitor.get("/who/").content == b"ana"
+
+
+def test_a_stronger_hash_of_the_same_password_does_not(visitor, ana, settings):
+    settings.PASSWORD_HASHERS = [STRONGER, *settings.PASSWORD_HASHERS]
+    assert Client().login(username="ana", password="sunprint")
+    ana.refresh_from_db()
+    assert ana.password.startswith("pbkdf2_sha256$")
+    assert len(sessions_of(ana)) == 2
 
 
 def test_other_changes_of_the_user_do_not(visitor, ana):

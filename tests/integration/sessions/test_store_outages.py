@@ -7,31 +7,17 @@ from time import monotonic
 
 import pytest
 from django.contrib.auth.models import User
-from django.http import HttpResponse
 from django.test import AsyncClient, Client
-from django.urls import path
 
 from scalekit.sessions import SessionStoreUnavailable
 from scalekit.sessions.health import SessionStoreCheck
 from scalekit.sessions.redis import SessionStore
 
-pytestmark = [pytest.mark.servers, pytest.mark.urls(__name__), pytest.mark.django_db]
-
-
-def who(request):
-    return HttpResponse(request.user.get_username())
-
-
-def count(request):
-    request.session["count"] = request.session.get("count", 0) + 1
-    return HttpResponse(str(request.session["count"]))
-
-
-def public(request):
-    return HttpResponse("hello")
-
-
-urlpatterns = [path("who/", who), path("count/", count), path("public/", public)]
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.urls("tests.integration.sessions.pages"),
+    pytest.mark.django_db,
+]
 
 
 @pytest.fixture
@@ -120,6 +106,29 @@ def test_a_read_only_store_still_knows_its_visitors(server, visitor, use_store):
     assert not response.cookies
     client.execute_command("REPLICAOF", "NO", "ONE")
     assert visitor.get("/count/").content == b"1"
+
+
+def test_a_store_that_lost_everything_makes_a_visitor_anonymous(server, visitor):
+    server.flush()
+    assert visitor.get("/count/").content == b"1"
+    assert visitor.get("/who/").content == b""
+
+
+def test_a_logout_that_the_store_did_not_hear_of_says_so(server, visitor):
+    server.kill()
+    response = visitor.get("/leave/")
+    assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert not response.cookies
+
+
+def test_a_store_that_hangs_is_left_alone_for_a_while(server, visitor, settings):
+    settings.SCALEKIT_SESSIONS_BREAKER_SECONDS = 30
+    with server.frozen():
+        statuses = [visitor.get("/who/").status_code for _ in range(2)]
+        started = monotonic()
+        statuses += [visitor.get("/who/").status_code for _ in range(20)]
+        assert monotonic() - started < 20 * 0.5
+    assert set(statuses) == {HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 def test_health_tells(server):
