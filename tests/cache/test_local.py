@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scalekit.cache import MISSING
+from scalekit.cache.copies import Kept
 from scalekit.cache.local import NO_TICKET, LocalTier
 
 
@@ -81,6 +85,10 @@ def test_what_cannot_change_is_given_as_it_is(tier, value):
         (([1],), lambda v: v[0].append(2)),
         ([{"a": 1}], lambda v: v[0].clear()),
         (bytearray(b"a"), lambda v: v.extend(b"b")),
+        ({"a": {"b": [{"c": 1}]}}, lambda v: v["a"]["b"][0].clear()),
+        ({"a": 1, "b": ({"c": 1}, 2)}, lambda v: v["b"][0].update(d=1)),
+        ([1, {2}, "x"], lambda v: v[1].add(3)),
+        (OrderedDict(a=[1]), lambda v: v["a"].append(2)),
     ],
 )
 def test_no_caller_spoils_it_for_the_next(tier, value, spoil):
@@ -90,6 +98,56 @@ def test_no_caller_spoils_it_for_the_next(tier, value, spoil):
     assert first != value
     spoil(first)
     assert tier.get("k") != first
+
+
+def test_what_stands_in_two_places_still_does(tier):
+    row = [1]
+    keep(tier, "k", {"a": row, "b": row})
+    value = tier.get("k")
+    assert value["a"] is value["b"]
+    row.append(row)
+    keep(tier, "circle", row)
+    circle = tier.get("circle")
+    assert circle[1] is circle
+    assert circle is not row
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(), inner)
+        | st.tuples(inner, inner)
+        | st.frozensets(st.integers())
+        | st.sets(st.integers())
+    ),
+)
+
+
+@given(JSON)
+def test_a_copy_equals_and_shares_nothing_that_can_change(value):
+    kept = Kept(value)
+    copies = [kept.value if kept.give is None else kept.give() for _ in range(2)]
+    assert copies[0] == copies[1] == value
+    parts = [{id(part) for part in changeable(copy)} for copy in (value, *copies)]
+    assert sum(map(len, parts)) == len(set().union(*parts))
+
+
+def changeable(value):
+    """Return every list, set and dict in a value."""
+    if isinstance(value, list | set | dict):
+        yield value
+    if isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from changeable(part)
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+def test_many_rows_are_copied_as_few(tier, count):
+    rows = [{"id": n, "tags": ["a"]} for n in range(count)]
+    keep(tier, "k", rows)
+    tier.get("k")[-1]["tags"].append("spoiled")
+    assert tier.get("k") == rows
 
 
 def test_what_cannot_be_copied_is_not_kept(tier):
