@@ -15,7 +15,7 @@ from benchmarks.cache_orm_peers import Cachalot, CacheopsFunction
 from benchmarks.cache_peers import CashewsTags
 from benchmarks.cache_processes import ask
 from benchmarks.cache_server import client, commands, shop
-from benchmarks.cache_setups import DjangoRedis, installed, serve
+from benchmarks.cache_setups import DjangoRedis, ScalekitModels, ScalekitTags, installed, serve
 from benchmarks.cache_tables import show
 from benchmarks.taking_turns import QUICK, rounds
 
@@ -59,7 +59,26 @@ class Tables(Cachalot):
         invalidate("cache_shop_item")
 
 
-SETUPS = (Pattern, Sets, Conjunctions, Tables)
+class Stamps(ScalekitTags):
+    name = "scalekit invalidate_tags()"
+
+    def give_up(self):
+        from scalekit.cache import invalidate_tags
+
+        invalidate_tags("items")
+
+
+class Models(ScalekitModels):
+    name = "scalekit invalidate_models()"
+
+    def give_up(self):
+        from benchmarks.cache_shop.models import Item
+        from scalekit.cache import invalidate_models
+
+        invalidate_models(Item)
+
+
+SETUPS = (Pattern, Sets, Conjunctions, Tables, Stamps, Models)
 
 
 class Neighbour(Thread):

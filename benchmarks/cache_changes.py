@@ -82,7 +82,9 @@ def raw(key):
 def maker(key):
     from benchmarks.cache_shop.models import Maker
 
-    return Maker(pk=key, name="renamed")
+    row = Maker.objects.get(pk=key)
+    row.name = "renamed"
+    return row
 
 
 def nested(key):
@@ -90,9 +92,9 @@ def nested(key):
     from django.db import transaction
 
     with transaction.atomic():
-        item(key).save()
+        loaded(key).save()
         point = transaction.savepoint()
-        item(key, price=-2).save()
+        loaded(key, price=-2).save()
         transaction.savepoint_rollback(point)
 
 
@@ -114,6 +116,14 @@ RACING = (
 )
 
 
+def loaded(key, **values):
+    """Return the row as a project has it: read first, then changed."""
+    row = items().get(pk=key)
+    for name, value in {"price": -1, **values}.items():
+        setattr(row, name, value)
+    return row
+
+
 def writes():
     """Return the 19 writes to item 1, or of what it depends on."""
     from django.db.models import F
@@ -122,8 +132,8 @@ def writes():
     many = "UPDATE cache_shop_item SET price = %s WHERE id = %s"
     return (
         Change("create()", lambda _: items().create(**new)),
-        Change("save()", lambda key: item(key).save()),
-        Change("save(update_fields)", lambda key: item(key).save(update_fields=["price"])),
+        Change("save()", lambda key: loaded(key).save()),
+        Change("save(update_fields)", lambda key: loaded(key).save(update_fields=["price"])),
         Change(
             "update_or_create()",
             lambda key: items().update_or_create(pk=key, defaults={"price": -1}),
@@ -133,7 +143,7 @@ def writes():
         Change(
             "bulk_create(update_conflicts)",
             lambda key: items().bulk_create(
-                [item(key)],
+                [loaded(key)],
                 update_conflicts=True,
                 unique_fields=["id"],
                 update_fields=["price"],
@@ -142,7 +152,7 @@ def writes():
         Change("bulk_update()", bulk_update),
         Change("update()", update),
         Change("update(F())", lambda key: items().filter(pk=key).update(price=F("price") - 1)),
-        Change("delete()", lambda key: item(key).delete()),
+        Change("delete()", lambda key: items().get(pk=key).delete()),
         Change("QuerySet.delete()", lambda key: items().filter(pk=key).delete()),
         Change("delete() that cascades", lambda key: maker(1 + key % 2).delete()),
         Change("raw SQL", raw),
@@ -193,3 +203,13 @@ def summed(keep):
 
 
 SHAPES = (one, some, values, joined, inside, labelled, counted, summed)
+
+
+def models_of(shape):
+    """Return what the answers of a shape depend on; of `one` a row alone, so as a function of its key."""
+    from benchmarks.cache_shop.models import Item, Label, Maker
+
+    if shape is one:
+        return lambda key=1: [(Item, key)]
+    more = {joined: Maker, inside: Maker, labelled: Label}.get(shape)
+    return [Item, more] if more else [Item]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from importlib.util import find_spec
 from threading import Lock
 
 TTL = 3600
 VALUE = {"id": 42, "name": "Ana", "photos": list(range(20))}
+TAGS = ["a", "b", "c"]
 ROW = (42, "item 42", 4200)
+RIGHT = [VALUE, [ROW], "Ana 42", {"id": 42, "name": "Ana"}]
 
 
 def profile(user_id: int, lang: str = "en") -> dict:  # noqa: ARG001 - they make the key
@@ -39,12 +42,17 @@ def synchronous(url):
 
 
 def ours():
+    from benchmarks.cache_shop.models import Item
     from scalekit.cache import cached
 
     plain, on_django = cached(ttl=TTL)(profile), cached(ttl=TTL, alias="django")(profile)
+    tagged = cached(ttl=TTL, tags=TAGS, version=2)(profile)
+    row = cached(ttl=TTL, depends_on=lambda user_id: [(Item, user_id)], version=3)(profile)
     return {
         "@cached": lambda: plain(42),
         "@cached, named arguments": lambda: plain(user_id=42, lang="en"),
+        "@cached, three tags": lambda: tagged(42),
+        "@cached, depends_on a row": lambda: row(42),
         "@cached on Django's RedisCache": lambda: on_django(42),
     }
 
@@ -95,10 +103,40 @@ def local():
         kept = in_ttl_cache(TTLCache(1000, TTL), lock=Lock())(profile)
         ways |= {"cachetools TTLCache, lock": lambda: kept(42)}
     in_process = cached(ttl=TTL, alias="local")(profile)
+    ways |= tiered()
     return ways | {
         "Django's LocMemCache.get()": lambda: caches["local"].get("profile"),
         "@cached on Django's LocMemCache": lambda: in_process(42),
     }
+
+
+def tiered():
+    """Return ours in the process's own tier, with values that are given as they are, or copied."""
+    from scalekit.cache import cached
+
+    @cached(ttl=TTL, alias="tiered")
+    def text(user_id):
+        return f"Ana {user_id}"
+
+    @cached(ttl=TTL, alias="tiered")
+    def flat(user_id):
+        return {"id": user_id, "name": "Ana"}
+
+    nested = cached(ttl=TTL, alias="tiered")(profile)
+    until_it_listens(text)
+    return {
+        "@cached on TieredCache, a text": lambda: text(42),
+        "@cached on TieredCache, a flat dict": lambda: flat(42),
+        "@cached on TieredCache": lambda: nested(42),
+    }
+
+
+def until_it_listens(function):
+    from django.core.cache import caches
+
+    while not caches["tiered"].local.enabled:
+        function(1)  # the listener begins with the first question
+        time.sleep(0.01)
 
 
 async def asynchronous(url):
@@ -121,11 +159,23 @@ def aours():
     from scalekit.cache import cached
 
     page = cached(ttl=TTL)(aprofile)
+    tagged = cached(ttl=TTL, tags=TAGS, version=2)(aprofile)
+    in_process = cached(ttl=TTL, alias="tiered", version=3)(aprofile)
 
     async def plain():
         return await page(42)
 
-    return {"@cached async def": plain}
+    async def with_tags():
+        return await tagged(42)
+
+    async def tiered():
+        return await in_process(42)
+
+    return {
+        "@cached async def": plain,
+        "@cached async def, three tags": with_tags,
+        "@cached async def on TieredCache": tiered,
+    }
 
 
 def django_async():
@@ -160,7 +210,7 @@ def cashews(url):
     cache = Cache()
     cache.setup(url)
     plain = cache(ttl=TTL, key="plain:{user_id}")(aprofile)
-    tagged = cache(ttl=TTL, key="tags:{user_id}", tags=["a", "b", "c"])(aprofile)
+    tagged = cache(ttl=TTL, key="tags:{user_id}", tags=TAGS)(aprofile)
     locked = cache(ttl=TTL, key="lock:{user_id}", lock=True)(aprofile)
 
     async def get():

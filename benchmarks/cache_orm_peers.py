@@ -11,7 +11,6 @@ class CacheopsFunction(Setup):
     needs = "cacheops"
     apps = ("cacheops",)
     keywords = {}
-    insideout = False
 
     def settings(self):
         limits = f"?socket_timeout={self.timeout}" if self.timeout else ""
@@ -55,7 +54,6 @@ class CacheopsFresh(CacheopsFunction):
 
 class CacheopsQuerySet(CacheopsFunction):
     name = "cacheops queryset"
-    keeps_querysets = True
     lock = False
 
     def open(self):
@@ -77,7 +75,6 @@ class Cachalot(Setup):
     name = "cachalot"
     needs = "cachalot"
     apps = ("cachalot",)
-    keeps_querysets = True
 
     def settings(self):
         limits = {}

@@ -16,7 +16,7 @@ class Setup:
     name = ""
     needs = "django"
     apps = ()
-    keeps_querysets = False
+    is_ours = False
 
     def __init__(self, url, timeout=None):
         self.url, self.timeout = url, timeout
@@ -117,12 +117,14 @@ class DjangoOwn(GetOrSet):
 
 class Scalekit(DjangoRedis):
     name = "scalekit @cached, invalidate()"
+    is_ours = True
     apps = ("scalekit.cache",)
+    keywords = {}
 
     def open(self):
         from scalekit.cache import cached
 
-        self.page = cached(ttl=TTL)(price_of)
+        self.page = cached(ttl=TTL, **self.keywords)(price_of)
 
     def get(self, key):
         return self.page(key)
@@ -130,6 +132,44 @@ class Scalekit(DjangoRedis):
     def write(self, change, key):
         change(key)
         self.page.invalidate(key)  # waits for the commit by itself
+
+
+class ScalekitModels(Scalekit):
+    name = "scalekit @cached(depends_on=)"
+
+    def settings(self):
+        return {**super().settings(), "SCALEKIT_CACHE_MODELS": ["cache_shop"]}
+
+    def open(self):
+        from benchmarks.cache_shop.models import Item
+        from scalekit.cache import cached
+
+        self.page = cached(ttl=TTL, depends_on=lambda key: [(Item, key)])(price_of)
+
+    def write(self, change, key):
+        change(key)
+
+
+class ScalekitTags(Scalekit):
+    name = "scalekit @cached(tags=)"
+    keywords = {"tags": ["items"]}
+
+    def write(self, change, key):
+        from scalekit.cache import invalidate_tags
+
+        change(key)
+        invalidate_tags("items")
+
+
+class ScalekitTiered(ScalekitModels):
+    name = "scalekit, TieredCache"
+
+    def settings(self):
+        tiered = "scalekit.cache.backends.tiered.TieredCache"
+        settings = super().settings()
+        default = {"BACKEND": tiered, "OPTIONS": {"over": "shared"}}
+        caches = {"shared": settings["CACHES"]["default"], "default": default}
+        return {**settings, "CACHES": caches}
 
 
 def installed(*kinds):
