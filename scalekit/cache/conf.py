@@ -108,9 +108,10 @@ class CacheSettings(Settings):
         expected="a number of seconds, 0 or more, or None",
     )
     STATISTICS = Setting(
-        "default",
-        "The alias of CACHES, a Redis or Valkey, on which processes add up what they count; empty is not at all.",
+        "",
+        "The alias of CACHES, a Redis or Valkey, on which processes add up what they count; empty is not to count.",
         kind=str,
+        example="default",
     )
     STATISTICS_SECONDS = Setting(
         10.0,

@@ -12,8 +12,12 @@ from scalekit.cache.statistics.report import amount, function_reports, span, tab
 from scalekit.cache.statistics.requests import Gather, Share
 
 
-def recorder(turns=None, clock=lambda: 0.0) -> Recorder:
-    return Recorder(lambda: turns.append(1) if turns is not None else None, lambda: 10.0, clock)
+def recorder(begins=None) -> Recorder:
+    return Recorder(lambda: None if begins is None else begins.append(1))
+
+
+def read(result="hit", key="k"):
+    return {"function": "f", "result": result, "key": key}
 
 
 def test_threads_lose_no_count():
@@ -21,7 +25,7 @@ def test_threads_lose_no_count():
 
     def work():
         for _ in range(10_000):
-            counted.read("f", "hit", "k")
+            counted.read(None, read("hit", "k"))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -31,18 +35,28 @@ def test_threads_lose_no_count():
     assert counted.take().reads == {("f", "hit"): 40_000}
 
 
-def test_it_is_told_every_interval_and_not_more_often():
-    now, turns = [0.0], []
-    counted = recorder(turns, lambda: now[0])
-    for now[0] in (1.0, 9.9, 10.0, 10.1, 19.9, 20.0):
-        counted.read("f", "hit", None)
-    assert len(turns) == 2
+def test_it_is_told_once_that_there_is_something_to_share():
+    begins = []
+    counted = recorder(begins)
+    for turn in (1, 2):
+        counted.read(None, read("hit", "k"))
+        counted.read(None, read("hit", "k"))
+        assert len(begins) == turn
+        counted.take()
+
+
+def test_hits_in_the_process_are_counted_by_the_dozen():
+    counted = recorder()
+    for _ in range(1600):
+        counted.read(None, read("hit", None))
+    counted.read(None, read("bypassed", None))
+    assert counted.take().reads == {("f", "hit"): 1600, ("f", "bypassed"): 1}
 
 
 def test_what_was_taken_is_counted_once():
     counted = recorder()
-    counted.read("f", "hit", None)
-    counted.loaded("f", "ok", 0.5)
+    counted.read(None, read("hit", "k"))
+    counted.loaded(None, {"function": "f", "outcome": "ok", "seconds": 0.5})
     first, second = counted.take(), counted.take()
     assert (first.reads["f", "hit"], first.seconds["f"]) == (1, 0.5)
     assert not second
@@ -53,14 +67,16 @@ def test_what_was_taken_is_counted_once():
 def test_of_endless_keys_the_hot_ones_are_remembered():
     counted = recorder()
     for number in range(50_000):
-        counted.read("f", "hit", f"cold{number}")
-        counted.read("f", "hit", f"hot{number % 5}")
+        counted.read(None, read("hit", f"cold{number}"))
+        counted.read(None, read("hit", f"hot{number % 5}"))
     counts = counted.take()
     assert len(counts.keys) <= _KEYS * 2
     assert {key for key, _ in counts.keys.most_common(5)} == {f"hot{n}" for n in range(5)}
 
 
-def test_cached_functions_are_counted():
+def test_cached_functions_are_counted(settings):
+    settings.SCALEKIT_CACHE_STATISTICS = "default"
+
     @cached(ttl=60, key=lambda: 1)
     def counted_function():
         return 1

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
+from itertools import count
 from threading import Lock
-from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    Read = tuple[str, str, str | None]
 
 _PENDING = 4096  # events that wait to be counted, together, which is quicker than one by one
 _KEYS = 512  # of the keys that were read, those read most are remembered from turn to turn
+_NEAR = 16
 _FUNCTIONS = 1000  # names of functions; they come from the code, so that there are never so many
 
 
@@ -31,41 +34,50 @@ class Counts:
 
 
 class Recorder:
-    """The counts of one cache in this process. `turn` is called when some have gathered for `interval` seconds."""
+    """The counts of this process. `begin` is called at the first read after a `take`."""
 
-    def __init__(
-        self,
-        turn: Callable[[], None],
-        interval: Callable[[], float],
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        self._turn, self._interval, self._clock = turn, interval, clock
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
         self._reset()
         os.register_at_fork(after_in_child=self._reset)  # the parent's counts are the parent's
 
     def _reset(self) -> None:
         self._lock = Lock()
-        self._reads: deque[tuple[str, str, str | None]] = deque()
+        self._reads: deque[Read] = deque()
         self._counts = Counts()
-        self._due = self._clock() + self._interval()
+        self._near = count()
+        self.begun = False
 
-    def read(self, function: str, result: str, key: str | None) -> None:
-        """Note one read; appending is atomic, so that threads need no lock here."""
+    def read(self, _: object, payload: Mapping[str, Any]) -> None:
+        """Note one read, of which an event tells; appending is atomic, so that threads need no lock here.
+
+        Of hits in the process's own tier (they have no key) one in so many is noted, for all of them: each
+        takes hardly more time than noting it.
+        """
+        function, result, key = payload["function"], payload["result"], payload["key"]
         reads = self._reads
-        reads.append((function, result, key))
+        if key is not None or result != "hit":
+            reads.append((function, result, key))
+        elif next(self._near) % _NEAR:
+            return
+        else:
+            reads.extend([(function, result, None)] * _NEAR)
+        if not self.begun:
+            self.begun = True
+            self._begin()
         if len(reads) >= _PENDING:
             self._count()
-        if self._clock() >= self._due:
-            self._due = self._clock() + self._interval()
-            self._turn()
 
-    def loaded(self, function: str, outcome: str, seconds: float) -> None:
+    def loaded(self, _: object, payload: Mapping[str, Any]) -> None:
+        """Note one load."""
+        function = payload["function"]
         with self._lock:
-            self._counts.loads[function, outcome] += 1
-            self._counts.seconds[function] += seconds
+            self._counts.loads[function, payload["outcome"]] += 1
+            self._counts.seconds[function] += payload["seconds"]
 
     def take(self) -> Counts:
         """Return what was counted since the last time, and begin anew."""
+        self.begun = False
         self._count()
         with self._lock:
             taken, self._counts = self._counts, Counts()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import time
+from contextlib import suppress
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
@@ -12,7 +14,6 @@ from django.core.signals import setting_changed
 from scalekit.cache.conf import settings
 from scalekit.cache.events import CACHE_LOADED, CACHE_READ
 from scalekit.cache.guarding import Failed
-from scalekit.cache.stampede.background import background
 from scalekit.cache.statistics.counting import Counts, Recorder
 from scalekit.cache.statistics.requests import SECONDS, Gather, Share
 from scalekit.cache.store import store_of
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scalekit.cache.store import Store
-    from scalekit.core.events import Event
 
 
 def share() -> None:
@@ -50,21 +50,13 @@ def watch() -> None:
     """Count from now on, unless and until SCALEKIT_CACHE_STATISTICS is empty."""
     unwatch()
     if settings.STATISTICS:
-        _watching[:] = CACHE_READ.subscribe(_read), CACHE_LOADED.subscribe(_loaded)
+        _watching[:] = CACHE_READ.subscribe(recorder.read), CACHE_LOADED.subscribe(recorder.loaded)
 
 
 def unwatch() -> None:
     """Count no more."""
     while _watching:
         _watching.pop()()
-
-
-def _read(_: Event, payload: dict[str, Any]) -> None:
-    recorder.read(payload["function"], payload["result"], payload.get("key"))
-
-
-def _loaded(_: Event, payload: dict[str, Any]) -> None:
-    recorder.loaded(payload["function"], payload["outcome"], payload["seconds"])
 
 
 def _store() -> Store | None:
@@ -80,17 +72,23 @@ def _place(alias: str, bucket: int) -> str:
     return f"{caches[alias].key_prefix}:scalekit:statistics:{bucket}"
 
 
-def _turn() -> None:
+def _begin() -> None:
+    """Share what is counted from now on, some seconds later and in a thread of its own."""
     if _store() is not None:
-        background.submit(share)
+        timer = Timer(settings.STATISTICS_SECONDS, share)
+        timer.daemon, timer.name = True, "scalekit-cache-statistics"
+        with suppress(RuntimeError):  # the process ends, or has no room for a thread
+            timer.start()
 
 
 def _switch(*, setting: str, **_: Any) -> None:
     if setting == "SCALEKIT_CACHE_STATISTICS":
         watch()
+    if setting in {"SCALEKIT_CACHE_STATISTICS", "CACHES"}:
+        recorder.begun = False  # there may be a server now
 
 
 _watching: list[Callable[[], None]] = []
-recorder = Recorder(_turn, lambda: settings.STATISTICS_SECONDS)
+recorder = Recorder(_begin)
 atexit.register(share)
 setting_changed.connect(_switch, dispatch_uid="scalekit.cache.statistics")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
 from django.core.cache import caches
 from django.http import HttpResponse
 from django.template import Context, Engine
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import path
+from django.utils.translation import get_language, override
+from tiers import eventually
 
 from scalekit.cache import cached_view, invalidate_tags
 from scalekit.cache.clients import client_of
@@ -32,10 +36,17 @@ def group(request, name):
 @cached_view(60, jitter=0, stale=60)
 def news(request):
     runs.append("news")
-    return HttpResponse(f"news {len(runs)}")
+    return HttpResponse(f"news {get_language()} {len(runs)}")
 
 
-urlpatterns = [path("news", news), path("<name>", group)]
+@cached_view(60, jitter=0, stale=60)
+async def later(request):
+    runs.append("later")
+    await asyncio.sleep(0)
+    return HttpResponse(f"later {len(runs)}")
+
+
+urlpatterns = [path("news", news), path("later", later), path("<name>", group)]
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +83,53 @@ def test_a_page_ends_with_its_time():
         assert get("/staff") == b"staff 1"
         clock.move(61)
         assert get("/staff") == b"staff 2"
+
+
+def test_a_stale_page_is_served_while_a_new_one_is_made_beside_it():
+    with fake_clock() as clock:
+        assert get("/news") == b"news en 1"
+        clock.move(61)
+        with override("de"):
+            view_of_german = get("/news")
+        assert view_of_german == b"news de 2"
+        assert get("/news") == b"news en 1"
+        assert eventually(lambda: get("/news") == b"news en 3")
+        assert len(runs) == 3
+
+
+def test_a_stale_async_page_is_made_anew_beside_its_visitor():
+    async def visits() -> list[bytes]:
+        client = AsyncClient()
+        seen = []
+        with fake_clock() as clock:
+            seen.append((await client.get("/later")).content)
+            clock.move(61)
+            seen.append((await client.get("/later")).content)
+            for _ in range(1000):
+                renewed = (await client.get("/later")).content
+                if renewed != b"later 1":
+                    break
+                await asyncio.sleep(0.01)
+        return [*seen, renewed]
+
+    assert async_to_sync(visits)() == [b"later 1", b"later 1", b"later 2"]
+
+
+def test_a_stale_fragment_is_rendered_anew_from_the_page_as_it_was():
+    engine = Engine(libraries={"scalekit_cache": "scalekit.cache.templatetags.scalekit_cache"})
+    template = engine.from_string(
+        "{% load scalekit_cache %}{% for n in numbers %}"
+        "{% cached 60 row n stale=60 %}{{ n }}{{ turn }} {% endcached %}{% endfor %}"
+    )
+
+    def rendered(turn: str) -> str:
+        return template.render(Context({"numbers": [1, 2, 3], "turn": turn}))
+
+    with fake_clock() as clock:
+        assert rendered("a") == "1a 2a 3a "
+        clock.move(61)
+        assert rendered("b") == "1a 2a 3a "
+        assert eventually(lambda: rendered("c") == "1b 2b 3b ")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,10 @@ without   ran it because the cache was down, or because their transaction had ch
 a load    how long the function takes, on average
 
 A low hit ratio with a short load: the cache may cost more than it saves. With a long one: a longer ttl, fewer
-arguments in the key, or stale=. Counts are shared every SCALEKIT_CACHE_STATISTICS_SECONDS and kept for a day.
+arguments in the key, or stale=.
+
+Processes count when SCALEKIT_CACHE_STATISTICS names a cache. They share their counts every
+SCALEKIT_CACHE_STATISTICS_SECONDS, and the server keeps them for a day.
 
   manage.py cache_stats                      the last hour
   manage.py cache_stats --minutes 10 --top 5
@@ -57,7 +60,8 @@ class Command(BaseCommand):
         if alias not in caches.settings:
             known = ", ".join(caches.settings)
             raise CommandError(
-                f"SCALEKIT_CACHE_STATISTICS = {alias!r}: nothing is counted. Name one of: {known}."
+                f"SCALEKIT_CACHE_STATISTICS = {alias!r}: nothing is counted. Name a Redis or Valkey of CACHES, which"
+                f" has {known}."
             )
         client = client_of(caches[alias])
         if client is None:
