@@ -33,7 +33,7 @@ class View(NamedTuple):
     """What a caller has seen: when it began to look (0 if it need not matter), the stamps, a running lease."""
 
     since: float = 0.0
-    stamps: bytes | None = None  # not known
+    stamps: bytes | None = None  # not known, or not there
     token: bytes = b""
 
 
@@ -64,7 +64,7 @@ class Flight:
             return False
         if self.began is None or self.began >= view.since:
             return True
-        return bool(view.token) and view.token == self.token
+        return bool(view.token) and view.token == self.token and view.stamps == self.stamps
 
     def store(self, write: Callable[[], Any]) -> Any:
         """Return what `write` returns, or False if the flight was forgotten."""

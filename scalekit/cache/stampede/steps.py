@@ -65,31 +65,43 @@ Step = Fetch | Ask | Keep | Pause | Load
 Steps = "Generator[Step, Any, T]"
 
 
+class Interrupted(BaseException):
+    """What steps see when whoever runs them ends. A GeneratorExit would let them tidy up nothing."""
+
+
 def drive(steps: Generator[Step, Any, T], do: Callable[[Step], Any]) -> T:
-    """Run `steps` to their end, and return what they return. What `do` raises is raised where they wait."""
+    """Run `steps` to their end, and return what they return. What `do` raises ends them, and is raised."""
     move: Callable[[Any], Step] = steps.send
     outcome: Any = None
+    raised: BaseException | None = None
     while True:
         try:
             step = move(outcome)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # StopIteration knows no types
+        except Interrupted:
+            raise raised or Interrupted from None
         try:
             outcome, move = do(step), steps.send
-        except BaseException as error:  # noqa: BLE001 - the steps tidy up, and raise it again
-            outcome, move = error, steps.throw
+        except BaseException as error:  # noqa: BLE001 - the steps tidy up first
+            raised = raised or error
+            outcome, move = Interrupted(), steps.throw
 
 
 async def adrive(steps: Generator[Step, Any, T], do: Callable[[Step], Awaitable[Any]]) -> T:
     """Do as `drive` does, in a task."""
     move: Callable[[Any], Step] = steps.send
     outcome: Any = None
+    raised: BaseException | None = None
     while True:
         try:
             step = move(outcome)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # as above
+        except Interrupted:
+            raise raised or Interrupted from None
         try:
             outcome, move = await do(step), steps.send
         except BaseException as error:  # noqa: BLE001 - as above
-            outcome, move = error, steps.throw
+            raised = raised or error
+            outcome, move = Interrupted(), steps.throw

@@ -26,9 +26,11 @@ local function examine(name)
   local kind = stored and string.sub(stored, 1, 4)
   local rest = ''
   if kind == 'Hsk\1' then
-    local size = tonumber(string.sub(stored, 5, 12), 16)
-    state = cjson.decode(string.sub(stored, 13, 12 + size))
-    return state, string.sub(stored, 13 + size), kind
+    local size = tonumber(string.sub(stored, 5, 12), 16) or 0
+    local fine, known = pcall(cjson.decode, string.sub(stored, 13, 12 + size))
+    if fine and type(known) == 'table' and known.holders and known.facts then
+      return known, string.sub(stored, 13 + size), kind
+    end
   elseif kind == 'Vsk\1' then
     rest = stored
   elseif kind == 'Ssk\1' then
