@@ -28,6 +28,7 @@ def site(settings):
         *settings.MIDDLEWARE[:3],
         "django.middleware.locale.LocaleMiddleware",
         *settings.MIDDLEWARE[3:],
+        "view_site.nonce_middleware",
     ]
     settings.ALLOWED_HOSTS = ["testserver", "other.example"]
     view_site.runs.of.clear()
@@ -103,12 +104,21 @@ def test_vary_gives_each_visitor_a_page_of_their_own(client, ana):
         assert client.get("/account").content == b"account AnonymousUser 3"
 
 
+def test_vary_may_be_a_cookie(client):
+    for theme in ("dark", "light", "dark"):
+        client.cookies["theme"] = theme
+        assert client.get("/my_theme").content.split()[1] == theme.encode()
+    assert len(view_site.runs.of) == 2
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
         ("sets_cookie", "set-cookie"),
         ("form", "csrf token"),
         ("late_form", "csrf token"),
+        ("my_form", "csrf token"),
+        ("nonce", "nonce"),
         ("basket", "session"),
         ("theme", "cookies"),
         ("tells", "messages"),

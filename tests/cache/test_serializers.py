@@ -6,6 +6,7 @@ from dataclasses import dataclass, make_dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -133,6 +134,15 @@ def test_slots_and_named_tuples_that_have_changed_are_unreadable(monkeypatch):
     turned = namedtuple("Point", "y x")  # noqa: PYI024 - made in a test, to be another Point
     with pytest.raises(Unreadable):
         stored_before(monkeypatch, "Point", Point, Point(1, 2), turned)
+
+
+def test_attrs_classes_that_have_changed_are_unreadable(monkeypatch):
+    one, two = (
+        type("Made", (), {"__attrs_attrs__": [SimpleNamespace(name="a", type=kind)]})
+        for kind in (int, str)
+    )
+    with pytest.raises(Unreadable, match="fields of Made"):
+        stored_before(monkeypatch, "Made", one, one(), two)
 
 
 def test_a_model_whose_fields_have_changed_is_unreadable(monkeypatch):

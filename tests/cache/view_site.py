@@ -30,6 +30,27 @@ class Runs:
 runs = Runs()
 
 
+class LazyNonce:
+    """Made when it is first used, as Django 6 and django-csp make theirs."""
+
+    made = False
+
+    def __bool__(self):
+        return self.made
+
+    def __str__(self):
+        self.made = True
+        return "n0nce"
+
+
+def nonce_middleware(get_response):
+    def middleware(request):
+        request._csp_nonce = LazyNonce()
+        return get_response(request)
+
+    return middleware
+
+
 def answer(name: str, text: str = "") -> HttpResponse:
     return HttpResponse(f"{name} {text} {runs.note(name)}", headers={"X-Made-By": name})
 
@@ -78,6 +99,21 @@ def sets_cookie(request):
 @cached_view(60)
 def form(request):
     return answer("form", get_token(request))
+
+
+@cached_view(60, vary=lambda request: request.user.pk)
+def my_form(request):
+    return answer("my_form", get_token(request))
+
+
+@cached_view(60)
+def nonce(request):
+    return answer("nonce", str(request._csp_nonce))
+
+
+@cached_view(60, vary=lambda request: request.COOKIES.get("theme"))
+def my_theme(request):
+    return answer("my_theme", request.COOKIES.get("theme"))
 
 
 @cached_view(60)
@@ -157,6 +193,7 @@ async def later_account(request):
 
 VIEWS = (
     *(front, greeting, account, listing, device, any_vary, sets_cookie, form, late_form, basket, theme),
+    *(my_form, my_theme, nonce),
     *(tells, stream, missing, sometimes, never, binary, later, later_account),
 )  # fmt: skip
 urlpatterns = [path(view.__name__, view) for view in VIEWS]
