@@ -6,9 +6,6 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from django.core.cache import caches
-
-from scalekit.cache.clients import client_of
 from scalekit.cache.exceptions import UncacheableFunction
 from scalekit.cache.keys import prefix_of
 from scalekit.cache.store import store_of
@@ -24,7 +21,7 @@ def keys_of(alias: str, function: str) -> Iterator[tuple[str, ...]]:
 
     Raises `UncacheableFunction` for a cache that cannot list its keys.
     """
-    client = client_of(caches[alias])
+    client = getattr(store_of(alias).server, "client", None)
     if client is None:
         msg = (
             f"CACHES[{alias!r}] cannot list its keys: end values of {function} by their arguments or tags, or all"

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.cache import caches
 
 from scalekit.cache import clock
-from scalekit.cache.clients import client_of
 from scalekit.cache.store import store_of
 from scalekit.core.exceptions import ScalekitError
 
@@ -47,20 +46,19 @@ def fake_clock() -> Iterator[FakeClock]:
 
 
 def _age(alias: str, seconds: float) -> None:
-    cache: Any = caches[alias]
-    tier = store_of(alias).local
-    if tier is not None:
-        tier.clear()
-    cache = getattr(cache, "below", cache)
-    client = client_of(cache)
+    store, cache = store_of(alias), caches[alias]
+    if store.local is not None:
+        store.local.clear()
+    client = getattr(store.server, "client", None)
+    below: Any = getattr(cache, "below", cache)  # of a process-local tier
     if client is not None:
-        _age_server(client, cache.make_key(""), round(seconds * 1000))
-    elif hasattr(cache, "_expire_info"):
-        info = cache._expire_info  # noqa: SLF001 - locmem keeps it nowhere else
+        _age_server(client, below.make_key(""), round(seconds * 1000))
+    elif hasattr(below, "_expire_info"):
+        info = below._expire_info  # noqa: SLF001 - locmem keeps it nowhere else
         info.update({key: end and end - seconds for key, end in info.items()})
-    elif not type(cache).__name__.startswith("Dummy"):
+    elif not type(below).__name__.startswith("Dummy"):
         raise CacheTimeless(
-            f"CACHES[{alias!r}] is a {type(cache).__name__}. {CacheTimeless.__doc__}"
+            f"CACHES[{alias!r}] is a {type(below).__name__}. {CacheTimeless.__doc__}"
         )
 
 

@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.core.cache import caches
 from django.core.management import CommandError, call_command
 
 from scalekit.cache import cached
-from scalekit.cache.clients import client_of
 from scalekit.cache.statistics import sharing
+from scalekit.cache.store import store_of
 from scalekit.testing.cache import assert_cached, assert_loads, assert_not_cached, fresh_cache
 
 pytestmark = pytest.mark.servers
@@ -24,8 +23,9 @@ WORKER = """\
 import django
 django.setup()
 from scalekit.cache import cached
-from scalekit.cache.clients import client_of
+
 from scalekit.cache.statistics import sharing
+from scalekit.cache.store import store_of
 
 @cached(ttl=60)
 def counted(number):
@@ -112,7 +112,7 @@ def test_statistics_are_a_table(capsys):
 
 
 def calls_by_command() -> dict[str, int]:
-    stats = client_of(caches["default"]).info("commandstats")
+    stats = store_of("default").server.client.info("commandstats")
     return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
 
 

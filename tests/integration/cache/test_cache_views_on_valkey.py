@@ -19,7 +19,7 @@ from django.utils.translation import get_language, override
 from tiers import eventually
 
 from scalekit.cache import cached_view, invalidate_tags
-from scalekit.cache.clients import client_of
+from scalekit.cache.store import store_of
 from scalekit.testing.cache import fake_clock, fresh_cache
 from scalekit.testing.fakes import captured_events
 
@@ -65,7 +65,7 @@ def get(address: str) -> bytes:
 
 def stored_keys() -> list[bytes]:
     return list(
-        client_of(caches["default"]).scan_iter(match=f"{caches['default'].key_prefix}*views*")
+        store_of("default").server.client.scan_iter(match=f"{caches['default'].key_prefix}*views*")
     )
 
 
@@ -137,7 +137,7 @@ def test_a_stale_fragment_is_rendered_anew_from_the_page_as_it_was():
 )
 def test_a_page_that_somebody_spoilt_is_made_again(spoil):
     get("/staff")
-    client = client_of(caches["default"])
+    client = store_of("default").server.client
     (key,) = stored_keys()
     client.set(key, spoil(client.get(key)))
     with captured_events("cache_unreadable") as unreadable:
@@ -151,7 +151,7 @@ def test_a_page_moved_to_another_address_is_not_believed():
     (staff,) = stored_keys()
     get("/guests")
     (guests,) = set(stored_keys()) - {staff}
-    client = client_of(caches["default"])
+    client = store_of("default").server.client
     client.set(guests, client.get(staff))
     assert get("/guests") == b"guests 3"
 

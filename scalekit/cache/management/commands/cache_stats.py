@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django.core.cache import caches
 from django.core.management.base import BaseCommand, CommandError
 
-from scalekit.cache.clients import client_of
 from scalekit.cache.conf import settings
 from scalekit.cache.statistics.report import amount, function_reports, span, table
 from scalekit.cache.statistics.sharing import gathered
+from scalekit.cache.store import store_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -63,7 +63,7 @@ class Command(BaseCommand):
                 f"SCALEKIT_CACHE_STATISTICS = {alias!r}: nothing is counted. Name a Redis or Valkey of CACHES, which"
                 f" has {known}."
             )
-        client = client_of(caches[alias])
+        client = getattr(store_of(alias).server, "client", None)
         if client is None:
             raise CommandError(
                 f"CACHES[{alias!r}] is no Redis or Valkey, which alone can add up what processes count. Name one"
