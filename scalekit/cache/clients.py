@@ -17,38 +17,41 @@ if TYPE_CHECKING:
     from django.core.cache.backends.base import BaseCache
 
 
-def client_of(cache: BaseCache) -> Any | None:
-    """Return a client on the connections of `cache` to its primary, or None if it is no Redis or Valkey.
+def speaks_redis(cache: BaseCache) -> bool:
+    """Return whether `client_of` can make a client for `cache`, without making one."""
+    cache = _lowest(cache)
+    return hasattr(type(cache), "redis_client") or _client_behind(cache) is not None
+
+
+def client_of(cache: BaseCache) -> Any:
+    """Return a client on the connections of `cache` to its primary.
 
     A backend of your own takes part by a method ``redis_client()`` that returns one.
     """
+    cache = _lowest(cache)
     own = getattr(type(cache), "redis_client", None)
     if own is not None:
         return own(cache)
-    below = cache.__dict__.get("below")  # of a process-local tier
-    if below is not None:
-        return client_of(below)
-    pool = _pool_of(cache)
-    if pool is None:
-        return None
     from redis import Redis
 
-    return Redis(connection_pool=pool)
+    return Redis(connection_pool=_client_behind(cache).get_client(write=True).connection_pool)
 
 
-def _pool_of(cache: BaseCache) -> Any | None:
+def _lowest(cache: BaseCache) -> BaseCache:
+    """Return the shared cache below a process-local tier."""
+    below = cache.__dict__.get("below")
+    return cache if below is None else _lowest(below)
+
+
+def _client_behind(cache: BaseCache) -> Any | None:
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(cache).__mro__}
     if "django.core.cache.backends.redis.RedisCache" in kinds:
-        client = cache._cache  # type: ignore[attr-defined]  # noqa: SLF001 - Django has no other name for it
-    elif "django_redis.cache.RedisCache" in kinds:
-        client = cache.client  # type: ignore[attr-defined]
-    else:
+        return cache._cache  # type: ignore[attr-defined]  # noqa: SLF001 - Django has no other name for it
+    if "django_redis.cache.RedisCache" not in kinds:
         return None
-    if hasattr(
-        client, "get_server"
-    ):  # its ShardClient: the keys of an entry and its stamps are anywhere
-        return None
-    return client.get_client(write=True).connection_pool
+    client = cache.client  # type: ignore[attr-defined]
+    # Its ShardClient has an entry and its stamps on servers that it alone knows.
+    return None if hasattr(client, "get_server") else client
 
 
 def is_cluster(client: Any) -> bool:
@@ -56,23 +59,41 @@ def is_cluster(client: Any) -> bool:
     return hasattr(client, "nodes_manager")
 
 
+class _Twin:
+    """The client of one event loop; `ready` is its first look at a cluster, which all must await."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of  # kept, so that no other client gets its id
+        self.client = _make_twin(of)
+        self.closing = _closing(self.client)
+        look = getattr(self.client, "initialize", None) if is_cluster(of) else None
+        self.ready = asyncio.ensure_future(look()) if look is not None else None
+
+
 async def client_of_loop(client: Any) -> Any:
     """Return the running event loop's twin of `client`, closed when the loop ends."""
     twins = _twins.setdefault(asyncio.get_running_loop(), {})
     twin = twins.get(id(client))
-    return twin[0] if twin else await _open(client, twins)
+    if twin is None:
+        twin = twins[id(client)] = _Twin(client)
+        await anext(twin.closing)
+    if twin.ready is not None:
+        await _until_ready(twin, twins)
+    return twin.client
 
 
-Twins = dict[int, tuple[Any, "AsyncGenerator[None, None]", Any]]
-_twins: WeakKeyDictionary[AbstractEventLoop, Twins] = WeakKeyDictionary()
+async def _until_ready(twin: _Twin, twins: dict[int, _Twin]) -> None:
+    try:
+        await asyncio.shield(twin.ready)  # type: ignore[arg-type]  # it is one, as asked before
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        twins.pop(id(twin.of), None)  # the next call looks anew
+        raise
+    twin.ready = None
 
 
-async def _open(client: Any, twins: Twins) -> Any:
-    twin = _make_twin(client)
-    closing = _closing(twin)
-    twins[id(client)] = twin, closing, client  # the client, so that no other gets its id
-    await anext(closing)
-    return twin
+_twins: WeakKeyDictionary[AbstractEventLoop, dict[int, _Twin]] = WeakKeyDictionary()
 
 
 async def _closing(twin: Any) -> AsyncGenerator[None, None]:

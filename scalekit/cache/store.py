@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
 from django.core.cache.backends.base import default_key_func
 from django.core.signals import setting_changed
 
-from scalekit.cache.clients import client_of
+from scalekit.cache.clients import client_of, speaks_redis
 from scalekit.cache.conf import settings
 from scalekit.cache.events import CACHE_FAILED, CACHE_UNREADABLE
 from scalekit.cache.exceptions import Unreadable
@@ -161,12 +162,12 @@ class Store(Guarded):
 
 
 def _server_of(alias: str) -> Server:
-    client = client_of(caches[alias])
-    if client is None:
+    cache = caches[alias]
+    if not speaks_redis(cache):
         return PlainServer(alias)
     from scalekit.cache.stampede.valkey import ValkeyServer
 
-    return ValkeyServer(client)
+    return ValkeyServer(partial(client_of, cache), is_cluster=getattr(cache, "splits_keys", False))
 
 
 _stores: dict[str, Store] = {}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
-from scalekit.cache.clients import client_of_loop, is_cluster
+from scalekit.cache.clients import client_of_loop
 from scalekit.cache.stampede.base import Request, Server
 from scalekit.cache.stampede.scripts import in_full
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from scalekit.cache.stampede.scripts import Call
 
@@ -24,16 +25,20 @@ class ValkeyServer(Server):
 
     has_leases = True
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self._splits = is_cluster(
-            client
-        )  # one key a command: keys of two slots may be on two servers
-        self.can_wait = not self._splits
+    def __init__(self, connect: Callable[[], Any], *, is_cluster: bool = False) -> None:
+        """Take what returns the client; it is called when something is first asked, and may raise."""
+        self._connect = connect
+        self._splits = is_cluster  # one key a command: keys of two slots may be on two servers
+        self.can_wait = not is_cluster
+
+    @cached_property
+    def client(self) -> Any:
+        return self._connect()
 
     @property
     def place(self) -> object:
-        return getattr(getattr(self.client, "connection_pool", None), "master_address", None)
+        client = self.__dict__.get("client")
+        return getattr(getattr(client, "connection_pool", None), "master_address", None)
 
     def fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._splits:
