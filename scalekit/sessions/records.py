@@ -10,14 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-Fields = dict[
-    bytes, bytes
-]  # one for each key of the session: b"key:<name>" -> serialised {name: value}
+# One field for each key of the session: b"key:<name>" -> serialised {name: value}.
+Fields = dict[bytes, bytes]
 Mode = Literal["create", "update", "replace"]
 
-PICKLED = (
-    b"\x80"  # every pickle since protocol 2 begins so, and no field of ours: it is a map of one
-)
+UNCHANGING = (str, int, float, bool, type(None), bytes)
+# Every pickle since protocol 2 begins so, and no field of ours: it is a map of one.
+PICKLED = b"\x80"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,29 @@ def name_of_user(owner: str) -> str:
     return name_of(f"user:{owner}")
 
 
-def write_fields(serializer: Any, data: Mapping[Any, Any]) -> Fields:
-    """Return one field a key. JSON has no other keys than text, so the serializer is asked what it makes of them."""
+def write_fields(
+    serializer: Any,
+    data: Mapping[Any, Any],
+    loaded: Mapping[Any, Any],
+    stored: Mapping[bytes, bytes],
+) -> Fields:
+    """Return one field a key. JSON has no other keys than text, so the serializer is asked what it makes of them.
+
+    A value that cannot change in its place, and is the very object that was `loaded`, stays as it is `stored`.
+    """
     fields: Fields = {}
     for key, value in data.items():
+        same = isinstance(value, UNCHANGING) and loaded.get(key, data) is value
+        if same and (name := _field(key)) in stored:
+            fields[name] = stored[name]
+            continue
         field = serializer.dumps({key: value})
-        name = key if isinstance(key, str) else next(iter(serializer.loads(field)))
-        fields[f"key:{name}".encode("utf-8", "surrogatepass")] = field
+        fields[_field(key if isinstance(key, str) else next(iter(serializer.loads(field))))] = field
     return fields
+
+
+def _field(key: Any) -> bytes:
+    return f"key:{key}".encode("utf-8", "surrogatepass")
 
 
 def read_fields(serializer: Any, fields: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -107,10 +121,10 @@ def read_fields(serializer: Any, fields: Mapping[bytes, bytes]) -> dict[str, Any
 
 def changed_inside(serializer: Any, data: Mapping[Any, Any], fields: Mapping[bytes, bytes]) -> bool:
     """Tell whether a list, dict or other object in `data` is no longer what `fields` say."""
-    inside = {k: v for k, v in data.items() if not isinstance(v, (str, int, float, type(None)))}
+    inside = {k: v for k, v in data.items() if not isinstance(v, UNCHANGING)}
     if not inside:
         return False
     try:
-        return not write_fields(serializer, inside).items() <= fields.items()
+        return not write_fields(serializer, inside, {}, {}).items() <= fields.items()
     except (TypeError, ValueError):
         return True  # saving it will say what is wrong with it

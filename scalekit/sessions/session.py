@@ -61,6 +61,7 @@ class StoredSessionBase(SessionBase):
 
     def __init__(self, session_key: str | None = None) -> None:
         self._record: Record | None = None  # what the store holds, if that is known
+        self._loaded: dict[Any, Any] = {}  # the data it was read as
         super().__init__(session_key)
         refuse_pickle(self.serializer)
         self.is_unavailable = False
@@ -185,7 +186,7 @@ class StoredSessionBase(SessionBase):
         except Exception as error:  # noqa: BLE001 - a serializer may raise anything for garbage
             SESSION_UNREADABLE.emit(error=repr(error))
             return None
-        self._record = record
+        self._record, self._loaded = record, dict(data)
         return data
 
     def _adopting(self) -> Steps[dict[str, Any] | None]:
@@ -201,7 +202,7 @@ class StoredSessionBase(SessionBase):
         owner = str(found.get(SESSION_KEY, ""))
         ended = bool(owner) and (yield from self.store.has_ended(name_of_user(owner)))
         if not ended:
-            fields = write_fields(self.serializer(), found)
+            fields = write_fields(self.serializer(), found, {}, {})
             seconds = int(self.get_expiry_age(expiry=found.get("_session_expiry")))
             change = Change("create", fields, None, seconds, owner)
             record = yield from self.store.save(name_of(key), change)
@@ -211,7 +212,8 @@ class StoredSessionBase(SessionBase):
         return None if ended else self._taken(record)
 
     def _saving(self, data: dict[Any, Any], *, must_create: bool) -> Steps[None]:
-        fields = write_fields(self.serializer(), data)
+        stored = self._record.fields if self._record else {}
+        fields = write_fields(self.serializer(), data, self._loaded, stored)
         _weigh(fields)
         known = self._record is not None
         mode: Mode = "create" if must_create else "update" if known else "replace"
@@ -223,7 +225,7 @@ class StoredSessionBase(SessionBase):
         SESSION_SAVED.emit(result=result, seconds=perf_counter() - started)
         if record is None:
             raise CreateError if must_create else UpdateError
-        self._record = record
+        self._record, self._loaded = record, dict(data)
 
     def _deleting(self, session_key: str | None) -> Steps[None]:
         if session_key is None:

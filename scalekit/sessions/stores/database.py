@@ -38,7 +38,7 @@ from scalekit.sessions.steps import Blocking
 from scalekit.sessions.stores.base import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from django.db.models import QuerySet
@@ -50,9 +50,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NEVER = 0  # the version of a tombstone: no session has it, so no save finds one
 LARGE = 2000  # characters
 PACKED = "z"  # JSON text begins with a brace
-COLUMNS = ("data", "created", "saved", "expires", "version")
+COLUMNS = ("data", "created", "saved", "expires", "version", "ended")
 
 
 class DatabaseStore(Store):
@@ -101,9 +102,8 @@ class DatabaseStore(Store):
         }
 
     def _load(self, name: str) -> Record | None:
-        row = live(name).values_list(*COLUMNS).first()
         try:
-            return None if row is None else _record(row)
+            return _record(rows().filter(name=name).values_list(*COLUMNS))
         except (ValueError, AttributeError, TypeError) as error:
             SESSION_UNREADABLE.emit(error=repr(error))
             return None
@@ -112,7 +112,7 @@ class DatabaseStore(Store):
         if change.mode == "create":
             return self._insert(name, change)
         if change.seconds <= 0:
-            removed, _ = live(name).delete()
+            removed, _ = rows().filter(name=name, ended=False).delete()
             return Record({}, 0, 0) if removed else None
         if change.mode == "update" and change.base is not None:
             replaced = self._replace(name, change, change.base)
@@ -135,18 +135,18 @@ class DatabaseStore(Store):
         merged, now = change.merged_into(current.fields), timezone.now()
         began = datetime.fromtimestamp(current.created, tz=now.tzinfo)
         values = _values(merged, change, now, began) | {"version": current.version + 1}
-        if not live(name).filter(version=current.version).update(**values):
+        if not rows().filter(name=name, version=current.version).update(**values):
             return None
         return _kept(merged, current.created, values, current.version + 1)
 
     def _merge(self, name: str, change: Change) -> Record | None:
         while True:
             with _locking():
-                columns = live(name).select_for_update()
-                row = columns.values_list(*COLUMNS).first()
-                if row is None:
+                locked = rows().filter(name=name).select_for_update()
+                current = _record(locked.values_list(*COLUMNS))
+                if current is None:
                     return None
-                record = self._replace(name, change, _record(row))
+                record = self._replace(name, change, current)
                 if record is not None:
                     return record
 
@@ -159,7 +159,7 @@ class DatabaseStore(Store):
 
     def _bury(self, name: str, seconds: int) -> bool:
         now = timezone.now()
-        grave = {"ended": True, "data": "", "owner": "", "saved": now}
+        grave = {"ended": True, "version": NEVER, "data": "", "owner": "", "saved": now}
         grave["expires"] = now + timedelta(seconds=seconds)
         if rows().filter(name=name).update(**grave):
             return True
@@ -197,10 +197,6 @@ def rows() -> QuerySet[Session]:
     from scalekit.sessions.models import Session
 
     return Session.objects.using(write_alias())
-
-
-def live(name: str) -> QuerySet[Session]:
-    return rows().filter(name=name, ended=False, expires__gt=timezone.now())
 
 
 @contextmanager
@@ -246,11 +242,13 @@ def _kept(fields: Fields, created: float, values: Mapping[str, Any], version: in
     return Record(fields, created, saved, version, expires)
 
 
-def _record(row: tuple[str, datetime, datetime, datetime, int]) -> Record:
-    data, created, saved, expires, version = row
-    return Record(
-        unpack(data), created.timestamp(), saved.timestamp(), version, expires.timestamp()
-    )
+def _record(found: Iterable[Any]) -> Record | None:
+    """Return the one row of a query, unless the session is over: judged here, which is quicker than more SQL."""
+    for data, created, saved, expires, version, ended in found:
+        if not ended and expires > timezone.now():
+            times = created.timestamp(), saved.timestamp()
+            return Record(unpack(data), *times, version, expires.timestamp())
+    return None
 
 
 def pack(fields: Mapping[bytes, bytes]) -> str:

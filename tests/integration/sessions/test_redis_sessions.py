@@ -188,3 +188,15 @@ def test_statistics(store):
     figures = current_store().statistics()
     assert (figures["sessions"], figures["users"]) == (3, 2)
     assert figures["eviction_policy"] == "noeviction"
+
+
+def test_a_session_of_many_keys(store):
+    many = {f"key {number}": number for number in range(3000)}
+    key = new_session(**many)
+    session = SessionStore(key)
+    assert session.load() == many
+    session = SessionStore(key)
+    for number in range(1000):
+        del session[f"key {number}"]
+    session.save()
+    assert len(SessionStore(key).load()) == 2000
