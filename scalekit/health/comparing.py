@@ -16,10 +16,12 @@ def ask(server: str, token: str, timeout: float) -> Told:
     if not server.startswith(("http://", "https://")):
         msg = f"{server} is no address: write http://{server}"
         raise ValueError(msg)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = f"{server.rstrip('/')}/version"
+    request = Request(url)  # noqa: S310 - http(s), see above
+    if token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")  # for this server alone
     try:
-        with urlopen(Request(url, headers=headers), timeout=timeout) as answer:  # noqa: S310 - http(s), see above
+        with urlopen(request, timeout=timeout) as answer:  # noqa: S310 - as above
             told = json.load(answer)
     except HTTPError as error:
         msg = f"{url} answered {error.code}: is HealthMiddleware first of its MIDDLEWARE?"

@@ -21,11 +21,13 @@ def server():
     """Start a server that says what the test says."""
     running = []
 
-    def start(body, status=200):
+    def start(body, status=200, **headers):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 allowed = self.headers.get("Authorization") == "Bearer only for us"
                 self.send_response(status)
+                for header in headers.items():
+                    self.send_header(*header)
                 self.end_headers()
                 content = body if allowed else {"version": "1.4.0"}
                 self.wfile.write(json.dumps(content).encode())
@@ -125,3 +127,9 @@ def test_a_server_that_does_not_know_us(server):
 
 def test_a_server_without_the_middleware(server):
     assert "answered 404: is HealthMiddleware first" in compare(server({}, 404))
+
+
+def test_the_token_is_for_the_server_alone_and_not_for_where_it_redirects_to(server):
+    other = server(told())
+    redirecting = server({}, 302, Location=f"{other}/version")
+    assert "does not tell us" in compare(redirecting)
