@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 
 from scalekit.cache import cached
 
@@ -39,9 +37,12 @@ def attach_owners(photos: Iterable[Photo]) -> list[Photo]:
     return [photo for photo in photos if photo.owner]
 
 
-@cached(ttl=60)
+@cached(ttl=300, depends_on=lambda user_id: [(get_user_model(), user_id), (Profile, user_id)])
 def profile_card(user_id: int) -> dict[str, Any] | None:
-    """Return what anybody may know about a person, as plain values; None if there is none."""
+    """Return what anybody may know about a person, as plain values; None if there is none.
+
+    A write to the person's own rows ends it by itself; what changes a count says so with `forget_cards`.
+    """
     user = members().filter(pk=user_id).first()
     if user is None:
         return None
@@ -62,10 +63,10 @@ def profile_card(user_id: int) -> dict[str, Any] | None:
     }
 
 
-def forget_cards(*user_ids: int, using: str | None = None) -> None:
-    """Drop the cached cards once the transaction on `using` has been committed."""
+def forget_cards(*user_ids: int) -> None:
+    """Give up the cards of those whose counts change, with the transaction that is open, if any."""
     for user_id in user_ids:
-        transaction.on_commit(partial(profile_card.invalidate, user_id), using=using)
+        profile_card.invalidate(user_id)
 
 
 def profile_of(user: User) -> Profile:

@@ -42,7 +42,7 @@ def store(owner_id: int, image: CleanImage, **about: Any) -> Photo:
     except Exception:
         photo.image.delete(save=False)
         raise
-    forget_cards(owner_id, using=shard_of(photo))
+    forget_cards(owner_id)
     return photo
 
 
@@ -63,7 +63,7 @@ def remove(photo: Photo) -> None:
         Photo.objects.filter(owner_id=owner_id, pk=photo.pk).delete()
         for file in filter(None, (photo.image, photo.thumbnail)):
             transaction.on_commit(partial(file.storage.delete, file.name), using=using)
-        forget_cards(owner_id, using=using)
+        forget_cards(owner_id)
 
 
 def likes_of(photo: Photo) -> int:
@@ -88,7 +88,7 @@ def like(photo: Photo, user_id: int) -> None:
             count(photo, like_count=+1)
     except IntegrityError:
         return
-    forget_cards(photo.owner_id, using=shard_of(photo))
+    forget_cards(photo.owner_id)
 
 
 def unlike(photo: Photo, user_id: int) -> None:
@@ -98,7 +98,7 @@ def unlike(photo: Photo, user_id: int) -> None:
         ).delete()
         if gone:
             count(photo, like_count=-1)
-            forget_cards(photo.owner_id, using=shard_of(photo))
+            forget_cards(photo.owner_id)
 
 
 def comment(photo: Photo, user_id: int, text: str, **about: Any) -> Comment:

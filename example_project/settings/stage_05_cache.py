@@ -10,4 +10,5 @@ CACHES = {
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.25, "SOCKET_TIMEOUT": 0.25},  # seconds
     },
 }
+SCALEKIT_CACHE_MODELS = ["auth.User", "photos.Profile"]  # cached functions depend on their rows
 INSTALLED_APPS = [*INSTALLED_APPS, "scalekit.cache"]

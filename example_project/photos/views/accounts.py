@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 
 from example_project.photos.forms import ProfileForm, SignUpForm
-from example_project.photos.people import forget_cards, profile_of
+from example_project.photos.people import profile_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -34,7 +34,6 @@ def edit_profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(*sent, instance=profile)
     if form.is_valid():
         form.save()
-        forget_cards(request.user.pk)
         messages.success(request, "Your profile has been saved.")
         return redirect("profile", request.user.get_username())
     return render(request, "photos/edit_profile.html", {"form": form})
