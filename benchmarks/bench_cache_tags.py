@@ -100,7 +100,7 @@ class Neighbour(Thread):
 def fill(redis, count):
     """Copy the stored entry `count` times, into every set that holds its key."""
     keys = [key for key in redis.scan_iter(count=1000) if redis.type(key) != b"set"]
-    entry = max(keys, key=lambda key: b"item" in key or b"as:" in key or len(key))
+    entry = max(keys, key=redis.strlen)  # what stands beside it are stamps
     sets = [key for key in redis.scan_iter(_type="set") if redis.sismember(key, entry)]
     clone = redis.register_script(CLONE)
     for first in range(0, count, BATCH):

@@ -68,7 +68,7 @@ def table(title, ways, count, calls, loop=None):
 
 
 def main():
-    count = 5 * rounds(__doc__)
+    count = 3 * rounds(__doc__)
     print(__doc__)
     from scalekit.testing.servers import Topology
 

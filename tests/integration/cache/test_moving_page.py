@@ -27,12 +27,12 @@ INSTALLED_APPS = APPS + [name for name in INSTALLED_APPS if name is not ...]
 if "CACHEOPS_REDIS" in globals():
     CACHEOPS_REDIS = os.environ["CACHE_URL"]
 """
-VISIT = """
+BEGINNING = """
 import django
 
 django.setup()
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -40,6 +40,8 @@ from django.test.utils import CaptureQueriesContext
 import code_of_the_page as page
 
 call_command("migrate", verbosity=0)
+"""
+VISIT = """
 ana = User.objects.create(username="ana").pk
 assert page.profile(ana) == {"name": "ana", "groups": 0}
 with CaptureQueriesContext(connection) as queries:
@@ -49,27 +51,43 @@ page.rename(ana, "bea")
 assert page.profile(ana)["name"] == "bea"
 """
 
+JOIN = """
+ana, group = User.objects.create(username="ana").pk, Group.objects.create(name="staff").pk
+assert page.all_members() == {group: 0}
+assert page.largest() == 0
+with CaptureQueriesContext(connection) as queries:
+    assert page.largest() == 0
+assert not len(queries), "it was cached"
+page.join(ana, group)
+assert page.largest() == 1
+assert page.all_members() == {group: 1}
+"""
+
 
 def projects():
-    """Yield an id, the settings and the code of each block that defines `profile`."""
+    """Yield the settings and the code of each block of the page, and what a visitor then does."""
     for section in SECTIONS:
         settings = ""
         for block in re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL):
             if block.startswith("# settings.py"):
                 settings = block
                 continue
+            visit = VISIT if "def profile" in block else JOIN
             when = "after" if "scalekit" in block else "before"
-            yield pytest.param(settings, block, id=f"{section.splitlines()[0]}: {when}")
-            settings = ""
+            which = "" if visit is VISIT else ", the rest"
+            yield pytest.param(
+                settings, block, visit, id=f"{section.splitlines()[0]}: {when}{which}"
+            )
+            settings = "" if when == "before" else settings
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize(("settings", "code"), [*projects()])
-def test_before_and_after_do_the_same(settings, code, tmp_path, valkey):
+@pytest.mark.parametrize(("settings", "code", "visit"), [*projects()])
+def test_before_and_after_do_the_same(settings, code, visit, tmp_path, valkey):
     valkey.flush()
     (tmp_path / "settings_of_the_page.py").write_text(PROJECT + settings + CLOSING)
     (tmp_path / "code_of_the_page.py").write_text(code)
-    (tmp_path / "visit.py").write_text(VISIT)
+    (tmp_path / "visit.py").write_text(BEGINNING + visit)
     done = subprocess.run(
         [sys.executable, str(tmp_path / "visit.py")],
         env={
