@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from django.utils.functional import SimpleLazyObject
 
 from scalekit.cache import (
     UncacheableArgument,
@@ -50,7 +51,8 @@ def test_a_model_is_one_name(item):
 
 def test_a_row_ends_by_itself_or_with_rows_unknown():
     row = {"row:gallery.photo:7", "rows:gallery.photo"}
-    for item in (Photo(pk=7), (Photo, 7), (Photo, "7"), ("gallery.photo", Photo(pk=7))):
+    lazy = SimpleLazyObject(lambda: Photo(pk=7))
+    for item in (Photo(pk=7), lazy, (Photo, 7), (Photo, "7"), ("gallery.photo", Photo(pk=7))):
         assert names((), [item]) == row
 
 

@@ -71,7 +71,7 @@ def names_of(item: Any) -> tuple[type[Model], tuple[str, ...]]:
     if type(item) is tuple and len(item) == 2 and type(item[1]) in _REMEMBERED:  # noqa: PLR2004 - a pair
         return row(*item)
     if isinstance(item, Model) and type(item.pk) in _REMEMBERED:
-        return row(type(item), item.pk)
+        return row(item.__class__, item.pk)  # and not type(): request.user is a lazy object
     found = dependency(item)
     return found.model, found.names
 
@@ -83,7 +83,7 @@ def dependency(item: Any) -> Dependency:
     if isinstance(item, type) and issubclass(item, Model) and not item._meta.abstract:
         return Dependency(_concrete(item))
     if isinstance(item, Model):
-        item = (type(item), item.pk)
+        item = (item.__class__, item.pk)
     if isinstance(item, tuple) and len(item) == 2:  # noqa: PLR2004 - a pair
         model, pk = item
         model = dependency(model).model

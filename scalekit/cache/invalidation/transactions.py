@@ -76,9 +76,8 @@ class Transaction:
     def rolled_back(self, part: _Part) -> None:
         """End the holds of a part that Django has forgotten."""
         part.ended = True
-        if (
-            part not in self._parts or os.getpid() != self._pid
-        ):  # a fork forgets what is its parent's
+        is_of_parent = os.getpid() != self._pid  # a fork forgets what its parent yet commits
+        if is_of_parent or part not in self._parts:
             return
         self._parts.remove(part)
         self.names.difference_update(*part.names.values())
@@ -168,7 +167,12 @@ _writing: ContextVar[tuple[Transaction, ...]] = ContextVar("scalekit_cache_writi
 
 
 def transaction_of(connection: BaseDatabaseWrapper) -> Transaction:
-    """Return what is known of the open transaction of `connection`."""
+    """Return what is known of the open transaction of `connection`; outside `atomic()` always a new one.
+
+    With autocommit off nothing tells of the commit: each hold ends by itself, as a change.
+    """
+    if not connection.in_atomic_block:
+        return Transaction(connection)
     known = _open.get(connection)
     if known is None or not known.open:
         known = _open[connection] = Transaction(connection)

@@ -41,27 +41,27 @@ _DELETING = frozenset({"DELETE", "MERGE", "REPLACE"})
 class _Map:
     """Whom the writes to a table concern, and which tables lose rows with it."""
 
+    version: int
     targets: dict[str, tuple[Target, ...]]
     deleted: dict[str, set[str]]
     truncated: dict[str, set[str]]
 
     @classmethod
-    def of(cls, models: Iterable[type[Model]]) -> _Map:
-        return cls(
-            targets_by_table(models), references(truncated=False), references(truncated=True)
-        )
+    def of(cls, models: Iterable[type[Model]], version: int) -> _Map:
+        deleted, truncated = references(truncated=False), references(truncated=True)
+        return cls(version, targets_by_table(models), deleted, truncated)
 
 
 class Watched:
     """The models, by table, whose writes end values; built when a write first asks."""
 
     def __init__(self) -> None:
-        self._functions: tuple[
-            ref[Dependencies], ...
-        ] = ()  # replaced, never changed: threads iterate
+        # Replaced, never changed: threads iterate.
+        self._functions: tuple[ref[Dependencies], ...] = ()
         self._learned: set[str] = set()
         self._known: set[type[Model]] = set()  # those that were looked up already
         self._models_matter = False
+        self._version = 0
         self._map: _Map | None = None
         self.on_begin: Callable[[], None] = lambda: None
 
@@ -102,8 +102,9 @@ class Watched:
     def targets_of(self, table: str, verb: str, *, cascades: bool) -> Iterator[Target]:
         """Yield whom a write to `table` concerns, and whom what the database does of itself with it."""
         known = self._map
-        if known is None:
-            known = self._map = _Map.of(self._models())
+        if known is None or known.version != self._version:
+            version = self._version  # from before: what is learned meanwhile makes it old again
+            known = self._map = _Map.of(self._models(), version)
         yield from known.targets.get(table, ())
         if verb in _DELETING or cascades:
             for other in reached(table, known.truncated if cascades else known.deleted):
@@ -117,7 +118,7 @@ class Watched:
         self.forget()
 
     def forget(self) -> None:
-        self._map = None
+        self._version += 1
 
     def _models(self) -> set[type[Model]]:
         models = {

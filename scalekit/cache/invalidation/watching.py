@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import ref
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError
@@ -14,7 +14,7 @@ from scalekit.cache.invalidation.models import Target, names_of_rows
 from scalekit.cache.invalidation.naming import on_server
 from scalekit.cache.invalidation.rows import MOST_ROWS
 from scalekit.cache.invalidation.statements import writes_of
-from scalekit.cache.invalidation.transactions import Transaction, is_open, transaction_of
+from scalekit.cache.invalidation.transactions import is_open, transaction_of
 from scalekit.cache.invalidation.watched import watched
 from scalekit.core.context import current_unit, unit_of_work
 
@@ -68,8 +68,7 @@ def _announced(
 ) -> Any:
     connection = context["connection"]
     _be_first(connection)
-    atomic = connection.in_atomic_block
-    transaction = transaction_of(connection) if atomic else Transaction(connection)
+    transaction = transaction_of(connection)
     if transaction.is_large:  # name no more rows
         found = [(write, Target(target.model, None)) for write, target in found]
     transaction.hold(_by_cache(_names_before(found, params, many)))
@@ -84,9 +83,7 @@ def _announced(
         changed = not isinstance(error, _REFUSED)
         raise
     finally:
-        if not is_open(
-            connection
-        ):  # with autocommit off the commit is yet to come, and the hold ends by itself
+        if not is_open(connection):
             transaction.end(changed=changed)
     return result
 
@@ -160,13 +157,14 @@ def _generated(write: Write, target: Target, context: dict[str, Any]) -> Sequenc
 def _returned(cursor: Any, target: Target) -> Sequence[Any] | None:
     """Return a column of what INSERT ... RETURNING gave, and leave it to be fetched again."""
     names = [column[0].casefold() for column in cursor.description or ()]
-    if target.column not in names or not hasattr(cursor, "scroll") or getattr(cursor, "name", None):
+    if target.column not in names or not hasattr(cursor, "scroll"):
         return None
     rows = cursor.fetchall()
     if rows:
         cursor.scroll(0, mode="absolute")
     at = names.index(target.column)
-    return [row[at] for row in rows] if len(rows) <= MOST_ROWS else None
+    told = len(rows) <= MOST_ROWS and all(isinstance(row, tuple) for row in rows)
+    return [row[at] for row in rows] if told else None
 
 
 def _be_first(connection: BaseDatabaseWrapper) -> None:
@@ -177,7 +175,8 @@ def _be_first(connection: BaseDatabaseWrapper) -> None:
         wrappers.insert(0, observe)
 
 
-_connections: WeakSet[BaseDatabaseWrapper] = WeakSet()
+# By id, since a WeakSet may not be iterated while threads add to it.
+_connections: dict[int, ref[BaseDatabaseWrapper]] = {}
 
 
 def watch_connections() -> None:
@@ -189,12 +188,15 @@ def watch_connections() -> None:
 
 def _begin() -> None:
     if not watched.is_empty:
-        for connection in list(_connections):
-            _watch(connection)
+        for reference in list(_connections.values()):
+            connection = reference()
+            if connection is not None:
+                _watch(connection)
 
 
 def _created(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    _connections.add(connection)
+    key = id(connection)
+    _connections[key] = ref(connection, lambda _: _connections.pop(key, None))
     if not watched.is_empty:
         _watch(connection)
 
