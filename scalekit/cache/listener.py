@@ -100,6 +100,7 @@ class Listener:
                 pauses = _pauses()
                 self._listen(connection)
             except Exception as error:  # noqa: BLE001 - whatever it is, the tier is off and we try again
+                self.tier.switch_off()  # before anybody is told, who may take their time
                 self._lost(error)
             finally:
                 self.tier.switch_off()
