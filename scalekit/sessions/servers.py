@@ -55,6 +55,11 @@ class Server:
             )
         return self._client
 
+    def close(self) -> None:
+        """Close the connections of threads; those of an event loop go with it."""
+        if self._client is not None:
+            self._client.close()
+
     async def aclient(self) -> Any:
         """Return the client of the running event loop; it is closed with the loop."""
         loop = asyncio.get_running_loop()
@@ -212,7 +217,8 @@ _servers: dict[str, Server] = {}
 
 def _forget(*, setting: str, **_: Any) -> None:
     if setting in ("SCALEKIT_SESSIONS_REDIS_URL", "SCALEKIT_SESSIONS_TIMEOUT"):
-        _servers.clear()
+        while _servers:
+            _servers.popitem()[1].close()
 
 
 setting_changed.connect(_forget, dispatch_uid="scalekit.sessions.servers")
