@@ -10,11 +10,9 @@ from operator import attrgetter
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.conf import settings as django_settings
 from django.template import RequestContext
 from django.utils import timezone, translation
-from django.utils.functional import Promise
 
 from scalekit.cache.decorators import cached
 from scalekit.cache.events import CACHE_PAGE_REFUSED
@@ -88,26 +86,12 @@ def surroundings(context: Context) -> tuple[Any, ...]:
     return translation.get_language(), zone, context.autoescape
 
 
-def keyed(value: Any) -> Any:
-    """Return a template's value as it may stand in a key: safe and lazy text as text, nobody as None."""
-    if isinstance(value, Promise):
-        return str(value)
-    if isinstance(value, str):
-        return str.__str__(value)
-    return None if getattr(value, "is_anonymous", False) is True else value
-
-
 def listed(value: Any) -> tuple[Any, ...]:
     """Return the one value, or the many, that an argument of the tag stands for."""
     if value in (None, ""):
         return ()
     many = isinstance(value, Iterable) and not isinstance(value, str)
     return tuple(value) if many else (value,)
-
-
-def depended(value: Any) -> tuple[Any, ...]:
-    """Return models, of which a template knows but the label, and instances."""
-    return tuple(apps.get_model(one) if isinstance(one, str) else one for one in listed(value))
 
 
 def request_of(context: Context) -> HttpRequest | None:

@@ -14,6 +14,10 @@ from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.exceptions import DisallowedHost
 from django.http import HttpResponse
 from django.utils import timezone, translation
+from django.utils.functional import Promise
+
+from scalekit.cache.exceptions import UncacheableArgument
+from scalekit.cache.keys import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +48,13 @@ class Visit:
         return not self.waits or get_ident() != self.thread
 
     def of(self, visitor: object) -> Visit:
-        """Return this visit of a page that is different for each value of `visitor`."""
+        """Return this visit of a page that is different for each value of `visitor`, which `vary` returned."""
+        visitor = keyed(visitor)
+        try:
+            encode(visitor)
+        except UncacheableArgument as error:
+            msg = f"What vary= returned cannot be part of a cache key: {error} Return something simpler."
+            raise UncacheableArgument(msg) from None
         return replace(self, place=(*self.place, visitor))
 
     def varied(self, headers: list[str]) -> Visit:
@@ -52,6 +62,15 @@ class Visit:
         values = tuple((name, self.request.headers.get(name)) for name in headers)
         place = (*self.place, values)
         return replace(self, place=place, headers=tuple(headers), waits=True)
+
+
+def keyed(value: Any) -> Any:
+    """Return a value as it may stand in a key: safe and lazy text as text, a visitor who is nobody as None."""
+    if isinstance(value, Promise):
+        return str(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    return None if getattr(value, "is_anonymous", False) is True else value
 
 
 def apart(request: HttpRequest) -> HttpRequest:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Model, QuerySet
 
+from scalekit.cache.announced import require_announced
 from scalekit.cache.decorators import cached
 from scalekit.cache.queries import reading_of
 
@@ -54,7 +55,8 @@ class CachedQuerySet(QuerySet[M]):
 
         `depends_on` names what the SQL does not show: the tables behind a view or a function. All other
         options are those of `scalekit.cache.cached`. Raises `UncacheableArgument` for a parameter, and
-        `UncacheableFunction` for a query, that cannot be kept.
+        `UncacheableFunction` for a query, that cannot be kept, and `UnwatchedModel` for a model that is not in
+        SCALEKIT_CACHE_MODELS.
         """
         queryset = self.all()
         try:
@@ -62,6 +64,7 @@ class CachedQuerySet(QuerySet[M]):
         except EmptyResultSet:
             return []
         asked = Asked(queryset, tuple(tags), (*reading.models, *depends_on))
+        require_announced(_name(self.model), options.get("alias", "default"), asked.depends_on)
         ask = _kept(_rows, self.model, ttl, tuple(sorted(options.items())))
         return ask(reading.place, asked)  # type: ignore[no-any-return]  # rows, or what values() gives
 
@@ -80,12 +83,17 @@ class CachedQuerySet(QuerySet[M]):
         except EmptyResultSet:
             return []
         asked = Asked(queryset, tuple(tags), (*reading.models, *depends_on))
+        require_announced(_name(self.model), options.get("alias", "default"), asked.depends_on)
         ask = _kept(_arows, self.model, ttl, tuple(sorted(options.items())))
         return await ask(reading.place, asked)  # type: ignore[no-any-return]
 
 
 def _rows(_: object, asked: Asked) -> list[Any]:
     return list(asked.queryset)
+
+
+def _name(model: type[Model]) -> str:
+    return f"{model.__module__}.{model.__qualname__}.cached"
 
 
 async def _arows(_: object, asked: Asked) -> list[Any]:

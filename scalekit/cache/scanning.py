@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ _TOGETHER = 500  # keys in one round trip
 def keys_of(alias: str, function: str) -> Iterator[tuple[str, ...]]:
     """Yield the keys on the server of a function's values, some hundred at a time, running loads' included.
 
-    Raises `UncacheableFunction` for a cache that cannot list its keys.
+    Raises `UncacheableFunction` for a cache that cannot list its keys, ConnectionError for one that is gone.
     """
     client = getattr(store_of(alias).server, "client", None)
     if client is None:
@@ -32,5 +33,17 @@ def keys_of(alias: str, function: str) -> Iterator[tuple[str, ...]]:
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
     found = client.scan_iter(match=pattern, count=_TOGETHER)
     keys = (key.decode() if isinstance(key, bytes) else key for key in found)
-    while some := tuple(islice(keys, _TOGETHER)):
-        yield some
+    with answering(alias):
+        while some := tuple(islice(keys, _TOGETHER)):
+            yield some
+
+
+@contextmanager
+def answering(alias: str) -> Iterator[None]:
+    """Turn what a client of redis-py raises for a server that is gone into ConnectionError."""
+    from redis.exceptions import RedisError
+
+    try:
+        yield
+    except RedisError as error:
+        raise ConnectionError(f"CACHES[{alias!r}] does not answer: {error}") from error

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import view_site
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.core.cache import caches
 from django.test import AsyncClient, Client
 from django.test.utils import override_settings
 
 from scalekit.cache import cached_view
-from scalekit.cache.exceptions import UncacheableFunction
+from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction
 from scalekit.cache.pages import Visit, Watch, apart
 
 pytestmark = pytest.mark.django_db
@@ -262,6 +262,24 @@ def test_a_cache_that_is_gone_costs_no_page(client, monkeypatch):
         monkeypatch.setattr(type(caches["default"]), name, broken)
     assert client.get("/front").status_code == 200
     assert client.get("/front").status_code == 200
+
+
+def test_what_vary_returns_must_be_plain(rf):
+    view = cached_view(vary=lambda request: object())(view_site.answer)
+    with pytest.raises(UncacheableArgument, match=r"What vary= returned .* type builtins\.object"):
+        view(rf.get("/"))
+
+
+def test_vary_may_return_the_user(rf, ana):
+    view = cached_view(vary=lambda request: request.user)(
+        lambda request: view_site.answer("view", str(request.user))
+    )
+    seen = []
+    for user in (ana, AnonymousUser(), ana, AnonymousUser()):
+        request = rf.get("/")
+        request.user = user
+        seen.append(view(request).content)
+    assert seen == [b"view ana 1", b"view AnonymousUser 2"] * 2
 
 
 def test_the_decorator_says_how_it_is_written():

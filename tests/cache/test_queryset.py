@@ -20,13 +20,19 @@ from django.db.models import (
 from django.test.utils import CaptureQueriesContext
 
 from example_project.photos.models import Profile
-from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction
+from scalekit.cache import invalidate_tags
+from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction, UnwatchedModel
 from scalekit.cache.queries import _param, reading_of
 from scalekit.cache.queryset import CachedQuerySet
 from scalekit.testing.cache import assert_hits, assert_loads
 
 pytestmark = pytest.mark.django_db
 users, groups, permissions = (CachedQuerySet(model) for model in (User, Group, Permission))
+
+
+@pytest.fixture(autouse=True)
+def announced(settings):
+    settings.SCALEKIT_CACHE_MODELS = ["*"]
 
 
 @pytest.fixture
@@ -134,9 +140,21 @@ def test_rows_end_with_any_write_to_a_table_they_came_from(names):
     assert with_groups.cached(60) == []
 
 
-def test_rows_are_kept_under_tags_too(names):
-    from scalekit.cache import invalidate_tags
+def test_a_table_whose_writes_are_not_announced_everywhere_is_refused(settings):
+    settings.SCALEKIT_CACHE_MODELS = ["auth.User"]
+    with pytest.raises(
+        UnwatchedModel, match=r"User\.cached depends on auth\.Group.*Add 'auth\.Group'"
+    ):
+        users.filter(groups__name="x").cached(60)
 
+
+def test_a_cache_in_which_writes_end_nothing_is_refused(settings):
+    settings.CACHES = {**settings.CACHES, "pages": settings.CACHES["default"]}
+    with pytest.raises(UncacheableFunction, match="Add 'pages' to SCALEKIT_CACHE_ALIASES"):
+        users.all().cached(60, alias="pages")
+
+
+def test_rows_are_kept_under_tags_too(names):
     names.cached(60, tags=["people"])
     with assert_hits(1):
         names.cached(60, tags=["people"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.middleware.csrf import get_token
 from django.template import Context, Engine, RequestContext, TemplateSyntaxError
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy, override
 
+from scalekit.cache import invalidate_tags
+from scalekit.cache.exceptions import UnwatchedModel
 from scalekit.cache.fragments import Fragment
 
 LIBRARIES = {
@@ -125,6 +127,34 @@ def test_cookies_count_unless_the_fragment_names_its_visitor(render, rf, runs):
         assert render("60 a", body, RequestContext(request), request=request).startswith(theme)
         render("60 b theme", body, RequestContext(request), request=request, theme=theme)
     assert len(runs) == 4
+
+
+def test_a_fragment_ends_with_its_tags(render):
+    assert render("60 a tags='news'") == render("60 a tags='news'") == "1"
+    invalidate_tags("news")
+    assert render("60 a tags='news'") == "2"
+    assert render("60 b tags=both", both=["news", "sport"]) == "3"
+    invalidate_tags("sport")
+    assert render("60 b tags=both", both=["news", "sport"]) == "4"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fragment_ends_with_its_rows(render, settings):
+    settings.SCALEKIT_CACHE_MODELS = ["auth"]
+    staff, guests = (Group.objects.create(name=name) for name in ("staff", "guests"))
+    assert render("60 a depends_on=group", group=staff) == "1"
+    guests.save()
+    assert render("60 a depends_on=group", group=staff) == "1"
+    staff.save()
+    assert render("60 a depends_on=group", group=staff) == "2"
+    assert render("60 b depends_on='auth.Group'") == "3"
+    guests.delete()
+    assert render("60 b depends_on='auth.Group'") == "4"
+
+
+def test_rows_whose_writes_are_not_announced_everywhere_are_refused(render):
+    with pytest.raises(UnwatchedModel, match=r"The fragment a depends on auth\.Group"):
+        render("60 a depends_on='auth.Group'")
 
 
 def test_a_fragment_made_beside_its_page_sees_the_page_as_it_was(runs):

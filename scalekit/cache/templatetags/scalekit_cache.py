@@ -17,7 +17,9 @@ from django import template
 from django.template.base import FilterExpression, token_kwargs
 from django.utils.safestring import SafeString, mark_safe
 
-from scalekit.cache.fragments import Fragment, depended, fragments, keyed, listed, surroundings
+from scalekit.cache.announced import require_announced
+from scalekit.cache.fragments import Fragment, fragments, listed, surroundings
+from scalekit.cache.pages import keyed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,9 +58,12 @@ class CachedNode(template.Node):
             context,
             personal=bool(vary),
             tags=tuple(map(keyed, listed(options.pop("tags", None)))),
-            depends_on=depended(options.pop("depends_on", None)),
+            depends_on=listed(options.pop("depends_on", None)),
         )
         ends = tuple(sorted({"depends_on", "tags"} & self.options.keys()))
+        if ends:
+            alias = options.get("alias", "default")
+            require_announced(f"The fragment {self.name}", alias, fragment.depends_on)
         ask = fragments(self.name, self._seconds(context), ends, **options)
         found = ask(fragment.place, fragment)
         if fragment.html is None and "html" not in found:

@@ -200,6 +200,25 @@ def test_arguments_that_are_no_json_are_refused():
         call_command("cache_invalidate", "--function", NAME, "--arguments", "3")
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("cache_stats", {}),
+        ("cache_invalidate", {"function": NAME}),
+        ("cache_invalidate", {"tag": ["n:1"]}),
+        ("cache_invalidate", {"function": NAME, "arguments": ([1], {})}),
+    ],
+)
+def test_a_server_that_is_gone_is_no_success(scalekit_servers, settings, command, options):
+    server = scalekit_servers.valkey("gone")
+    settings.CACHES = {
+        "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": server.url}
+    }
+    server.kill()
+    with pytest.raises(CommandError, match="answer"):
+        call_command(command, **options)
+
+
 def squares():
     return [(square, number) for number in range(50)]
 

@@ -15,6 +15,7 @@ from scalekit.cache.invalidation.base import invalidate
 from scalekit.cache.invalidation.models import dependency
 from scalekit.cache.invalidation.tags import invalidate_models, invalidate_tags
 from scalekit.cache.scanning import keys_of
+from scalekit.cache.store import store_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -65,22 +66,23 @@ class Command(BaseCommand):
             raise CommandError("Name what is to end: --tag, --model or --function.")
         try:
             rows = [_row(text) for text in options["model"]]
-            self._say(options["dry_run"], [*tags, *options["model"]])
             if not options["dry_run"]:
                 invalidate_tags(*tags)
                 invalidate_models(*rows)
+            self._say(options["dry_run"], [*tags, *options["model"]])
             if function:
                 self._function(options)
-        except (UncacheableArgument, UncacheableFunction) as error:
+        except (UncacheableArgument, UncacheableFunction, ConnectionError) as error:
             raise CommandError(str(error)) from error
 
     def _function(self, options: dict[str, Any]) -> None:
         path, dry_run = options["function"], options["dry_run"]
         if options["arguments"] is not None:
             args, kwargs = options["arguments"]
-            self._say(dry_run, [f"{path}(*{args}, **{kwargs})"])
+            function = cached_at(path)
             if not dry_run:
-                _invalidate_call(cached_at(path), args, kwargs)
+                _invalidate_call(function, args, kwargs)
+            self._say(dry_run, [f"{path}(*{args}, **{kwargs})"])
             return
         if options["alias"] not in caches.settings:
             raise CommandError(
@@ -94,6 +96,12 @@ class Command(BaseCommand):
         self._say(dry_run, [f"{count} values of {path}"])
 
     def _say(self, dry_run: bool, ended: list[str]) -> None:
+        """Say what was ended. Raises CommandError if a cache did not hear it."""
+        deaf = [alias for alias in caches.settings if store_of(alias).is_down]
+        if deaf:
+            raise CommandError(
+                f"No answer from {', '.join(deaf)}: run the command again when it is back."
+            )
         for name in ended:
             self.stdout.write(f"{'would end' if dry_run else 'ended'} {name}")
 

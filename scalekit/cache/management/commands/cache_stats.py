@@ -8,6 +8,7 @@ from django.core.cache import caches
 from django.core.management.base import BaseCommand, CommandError
 
 from scalekit.cache.conf import settings
+from scalekit.cache.scanning import answering
 from scalekit.cache.statistics.report import amount, function_reports, span, table
 from scalekit.cache.statistics.sharing import gathered
 from scalekit.cache.store import store_of
@@ -69,8 +70,12 @@ class Command(BaseCommand):
                 f"CACHES[{alias!r}] is no Redis or Valkey, which alone can add up what processes count. Name one"
                 " that is in SCALEKIT_CACHE_STATISTICS, or watch the events cache_read and cache_loaded."
             )
+        try:
+            with answering(alias):
+                server = _server(client)
+        except ConnectionError as error:
+            raise CommandError(str(error)) from error
         counts = gathered(alias, min(options["minutes"], 1440))
-        server = _server(client)
         if options["json"]:
             self.stdout.write(json.dumps(_plain(counts, server, options["top"])))
         else:
