@@ -105,6 +105,7 @@ def test_a_circle_of_caches_is_found_from_every_side(settings):
         LOCAL,
         {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
         {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/tmp/x"},
+        {"BACKEND": "scalekit.cache.backends.cluster.ClusterCache", "LOCATION": ["redis://x:1"]},
         {**SHARED, "OPTIONS": {"CLIENT_CLASS": "django_redis.client.HerdClient"}},
         {**SHARED, "OPTIONS": {"CLIENT_CLASS": "django_redis.client.ShardClient"}},
     ],

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.cache.backends.base import default_key_func
 from django.core.cache.backends.redis import RedisCache
 
+from scalekit.cache.clients import client_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -79,19 +81,28 @@ class SharedRedis:
 
 def shared_redis(cache: BaseCache) -> SharedRedis | None:
     """Return how to read from a cache of django-redis or Django's own on one server; None for all others."""
+    decode = _decoder_of(cache)
+    client = client_of(cache) if decode else None
+    if (
+        decode is None or client is None or not hasattr(client, "connection_pool")
+    ):  # a cluster has many
+        return None
+    validate = (
+        cache.validate_key if isinstance(cache, RedisCache) else None
+    )  # django-redis asks nobody
+    return SharedRedis(cache, client, decode, validate)
+
+
+def _decoder_of(cache: BaseCache) -> Callable[[Any], Any] | None:
+    """Return what makes a value of stored bytes, where every key holds one value and no more."""
     if isinstance(cache, RedisCache):
-        # Private, as is all of it but the backend; a client of another class may read from many servers.
-        inner: Any = cache._cache  # noqa: SLF001
-        if type(inner).__name__ != "RedisCacheClient":
-            return None
-        decode = inner._serializer.loads  # noqa: SLF001
-        return SharedRedis(cache, inner.get_client(write=True), decode, cache.validate_key)
+        inner: Any = cache._cache  # noqa: SLF001 - Django has no other name for it
+        is_plain = type(inner).__name__ == "RedisCacheClient"
+        return inner._serializer.loads if is_plain else None  # noqa: SLF001
     client: Any = getattr(cache, "client", None)
     reader: Any = getattr(type(client), "get", shared_redis)
-    # django-redis and what is modelled on it. HerdClient stores more than values, ShardClient has many servers.
-    if reader.__qualname__ != "DefaultClient.get":
-        return None
-    return SharedRedis(cache, client.get_client(write=True), client.decode)
+    # django-redis and what is modelled on it; its HerdClient stores more than the value.
+    return client.decode if reader.__qualname__ == "DefaultClient.get" else None
 
 
 def _seconds(milliseconds: int) -> float | None:
