@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 
+from scalekit.cache.conf import settings as cache_settings
 from scalekit.cache.decorators import cached_functions
 
 if TYPE_CHECKING:
@@ -33,6 +34,22 @@ def check_aliases(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.caches)
+def check_refresh_tasks(**_: Any) -> list[CheckMessage]:
+    """Find workers who are to load values again, and whom TASKS does not have."""
+    alias = cache_settings.REFRESH_TASKS
+    known = getattr(settings, "TASKS", {"default": {}})
+    if not alias or alias in known:
+        return []
+    return [
+        Error(
+            f"SCALEKIT_CACHE_REFRESH_TASKS = {alias!r}, which TASKS does not have.",
+            hint=f"Write one of: {', '.join(known)}; or remove it, and threads of the process do the work.",
+            id="scalekit.cache.E002",
+        )
+    ]
+
+
 @register(Tags.caches, deploy=True)
 def check_caches(**_: Any) -> list[CheckMessage]:
     """Find caches that would surprise a site with more than one server, or one whose cache is down."""
@@ -49,7 +66,7 @@ def _faults(alias: str, config: dict[str, Any]) -> Iterator[CheckMessage]:
             hint='Use a shared cache: "BACKEND": "django_redis.cache.RedisCache".',
             id="scalekit.cache.W001",
         )
-    if "redis" in config["BACKEND"].lower() and not _is_quick(options):
+    if _asks_redis(config["BACKEND"]) and not _is_quick(options):
         yield Warning(
             f"{name} lets a visitor wait seconds for a cache that does not answer.",
             hint=f"Add to its OPTIONS: {_quick_options(config['BACKEND'])}.",
@@ -61,6 +78,10 @@ def _faults(alias: str, config: dict[str, Any]) -> Iterator[CheckMessage]:
             hint="Remove IGNORE_EXCEPTIONS from its OPTIONS: @cached goes on without the cache by itself.",
             id="scalekit.cache.W003",
         )
+
+
+def _asks_redis(backend: str) -> bool:
+    return "redis" in backend.lower() or backend.endswith(".ClusterCache")
 
 
 def _is_quick(options: dict[str, Any]) -> bool:

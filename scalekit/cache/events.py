@@ -6,7 +6,8 @@ from scalekit.core.events import Event
 
 CACHE_READ = Event(
     "cache_read",
-    "A cached function was asked: hit, miss (it loaded), joined (another call's load) or down (no cache).",
+    "A cached function was asked: hit, stale (and is refreshed), miss (it loaded), joined (another call's load),"
+    " bypassed (a transaction is changing it) or down (no cache).",
     labels=("function", "result"),
 )
 CACHE_LOADED = Event(

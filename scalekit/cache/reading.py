@@ -28,6 +28,8 @@ class Question:
 
     __slots__ = ("here", "key", "keys", "names", "since", "ticket")
 
+    since: float  # when the server was asked
+
     def __init__(self, key: str, names: tuple[str, ...] = (), here: Hashable = None) -> None:
         self.key, self.names, self.here = key, names, here
         self.keys = (key, *names) if names else (key,)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from scalekit.cache import cached
-from scalekit.cache.checks import check_aliases, check_caches
+from scalekit.cache.checks import check_aliases, check_caches, check_refresh_tasks
 from scalekit.cache.health import checks
 
 REDIS = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
@@ -48,6 +48,19 @@ def test_a_function_kept_nowhere_is_an_error():
 def test_caches_that_would_surprise(settings, config, expected):
     settings.CACHES = {"default": config}
     assert ids(check_caches()) == expected
+
+
+def test_a_cluster_must_be_quick_too(settings):
+    cluster = {"BACKEND": "scalekit.cache.backends.cluster.ClusterCache", "LOCATION": []}
+    settings.CACHES = {"default": cluster}
+    assert ids(check_caches()) == ["scalekit.cache.W002"]
+    assert '"socket_timeout": 0.25' in check_caches()[0].hint
+
+
+def test_workers_who_do_not_exist_are_an_error(settings):
+    assert check_refresh_tasks() == []
+    settings.SCALEKIT_CACHE_REFRESH_TASKS = "nobody"
+    assert ids(check_refresh_tasks()) == ["scalekit.cache.E002"]
 
 
 def test_the_hint_is_in_the_backend_s_own_words(settings):

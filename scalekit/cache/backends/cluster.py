@@ -85,7 +85,8 @@ def _connect(servers: Sequence[str], options: Mapping[str, Any]) -> Any:
     from redis.retry import Retry
 
     parsed = [parse_url(server) for server in servers]
-    nodes = [ClusterNode(one["host"], one.get("port", 6379)) for one in parsed]
+    node: Any = ClusterNode  # redis-py is untyped
+    nodes = [node(one["host"], one.get("port", 6379)) for one in parsed]
     own = {name: value for name, value in parsed[0].items() if name not in {"host", "port", "db"}}
     once = Retry(NoBackoff(), 1)  # to ask again where a slot has moved; an outage is not waited for
     return RedisCluster(startup_nodes=nodes, **{"retry": once, **own, **options})

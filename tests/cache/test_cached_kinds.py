@@ -1,0 +1,169 @@
+"""What else than a function may be cached, and values by a key of one's own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from time import time
+
+import pytest
+
+from scalekit.cache import (
+    MISSING,
+    UncacheableArgument,
+    UncacheableFunction,
+    cached,
+    cached_method,
+    get_or_compute,
+    invalidate_key,
+    invalidate_tags,
+)
+from scalekit.cache.stampede import tasks
+from scalekit.cache.store import store_of
+
+runs: list[object] = []
+
+
+@pytest.fixture(autouse=True)
+def no_runs():
+    runs.clear()
+
+
+class Basket:
+    def __init__(self, owner):
+        self.owner = owner
+
+    def __cache_key__(self):
+        return self.owner
+
+    @cached_method(ttl=60)
+    def total(self, currency):
+        runs.append((type(self).__name__, self.owner, currency))
+        return len(runs)
+
+    @cached(key=lambda self: self.owner)
+    @property
+    def size(self):
+        runs.append(self.owner)
+        return len(runs)
+
+    @cached_method(key=lambda self, n: n)
+    def keyed(self, n):
+        runs.append(n)
+
+
+class Crate(Basket):
+    pass
+
+
+class Nameless:
+    @cached_method()
+    def total(self): ...
+
+
+def test_a_method_s_object_says_what_it_is_called():
+    assert Basket("ana").total("EUR") == Basket("ana").total(currency="EUR") == 1
+    Basket("ben").total("EUR"), Crate("ana").total("EUR")
+    assert runs == [("Basket", "ana", "EUR"), ("Basket", "ben", "EUR"), ("Crate", "ana", "EUR")]
+    Basket("ana").total.invalidate("EUR")
+    assert Basket("ana").total.peek("EUR") is MISSING
+    assert Basket.total.peek(Basket("ben"), "EUR") == 2
+
+
+def test_a_chosen_key_replaces_what_the_object_says():
+    Basket("ana").keyed(1), Basket("ben").keyed(1)
+    assert runs == [1]
+
+
+def test_an_object_that_does_not_say_names_the_remedy():
+    with pytest.raises(UncacheableArgument, match=r"Nameless does not say .* Define __cache_key__"):
+        Nameless().total()
+
+
+def test_properties():
+    basket = Basket("ana")
+    assert [basket.size, Basket("ana").size] == [1, 1]
+    assert Basket.size.peek(basket) == 1
+    Basket.size.invalidate(basket)
+    assert basket.size == 2
+    assert Basket.size.refresh(basket) == 3
+
+
+def test_values_by_a_key_of_ones_own():
+    def compute():
+        runs.append("computed")
+
+    for _ in range(2):
+        assert (
+            get_or_compute(("report", 7), compute, ttl=timedelta(minutes=1), tags=["reports"])
+            is None
+        )
+    assert runs == ["computed"]
+    get_or_compute(("report", "7"), compute)
+    invalidate_tags("reports")
+    get_or_compute(("report", 7), compute, tags=["reports"])
+    invalidate_key(("report", 7))
+    get_or_compute(("report", 7), compute, tags=["reports"])
+    assert len(runs) == 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"stale": -1}, {"timeout": 0}, {"error_ttl": 0}, {"cache_errors": (int,)}],
+)
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(UncacheableFunction, match=next(iter(options))):
+        cached(**options)
+
+
+def test_a_ttl_that_depends_on_the_value_is_named():
+    with pytest.raises(UncacheableFunction, match="parentheses; ttl="):
+        cached(lambda value: 60)
+    assert cached(ttl=lambda value: timedelta(seconds=value))(_same)._policy.lifetime(7) <= 7
+
+
+def _same(n):
+    return n
+
+
+@cached(ttl=60, stale=600, jitter=0)
+def page(n):
+    runs.append(n)
+    return len(runs)
+
+
+TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
+
+
+@pytest.fixture
+def workers(settings):
+    """Have task workers, who in a test work at once."""
+    django_tasks = pytest.importorskip("django.tasks", reason="Django 5.2 has no tasks")
+    settings.TASKS = TASKS
+    settings.SCALEKIT_CACHE_REFRESH_TASKS = "default"
+    return django_tasks
+
+
+def test_a_task_worker_loads_what_is_due(workers, monkeypatch):
+    assert page(1) == 1
+    monkeypatch.setattr("scalekit.cache.clock.now", _in_a_while)
+    assert page(1) == 1  # the old value, while the worker loads the new
+    assert page.peek(1) == 2
+
+
+def test_a_worker_is_asked_once(workers, heard):
+    store, call = store_of("default"), partial(_same, 1)
+    loads = heard("cache_loaded")
+    page(1)
+    for _ in range(3):
+        assert tasks.enqueue(store, page._policy, "key", call)
+    assert len(loads) == 1  # what the worker found was not due: it loaded nothing
+
+
+def test_arguments_that_json_would_change_are_left_to_a_thread(workers):
+    call = partial(_same, (1, 2))
+    assert not tasks.enqueue(store_of("default"), page._policy, "key", call)
+
+
+def _in_a_while():
+    return time() + 61
