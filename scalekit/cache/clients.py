@@ -34,7 +34,8 @@ def client_of(cache: BaseCache) -> Any:
         return own(cache)
     from redis import Redis
 
-    return Redis(connection_pool=_client_behind(cache).get_client(write=True).connection_pool)
+    behind: Any = _client_behind(cache)
+    return Redis(connection_pool=behind.get_client(write=True).connection_pool)
 
 
 def _lowest(cache: BaseCache) -> BaseCache:

@@ -27,20 +27,22 @@ if TYPE_CHECKING:
 class ClusterCacheClient(RedisCacheClient):
     """Django's client, with what it asks about several keys split by the server that has them."""
 
-    def __init__(self, servers: Sequence[str], **options: Any) -> None:
+    _serializer: Any  # set by Django
+
+    def __init__(self, servers: list[str], **options: Any) -> None:
         serializer = options.pop("serializer", None)
         super().__init__(servers, serializer=serializer)
-        self._cluster_options = options
+        self._places, self._cluster_options = servers, options
 
-    def get_client(self, key: str | None = None, *, write: bool = False) -> Any:  # noqa: ARG002 - Django's words
-        return _cluster(self._servers, self._cluster_options)
+    def get_client(self, key: Any = None, *, write: bool = False) -> Any:  # noqa: ARG002 - Django's words
+        return _cluster(self._places, self._cluster_options)
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+    def get_many(self, keys: Iterable[Any]) -> dict[Any, Any]:
         keys = list(keys)
         found = zip(keys, self.get_client().mget_nonatomic(keys) if keys else (), strict=True)
         return {key: self._serializer.loads(value) for key, value in found if value is not None}
 
-    def set_many(self, data: Mapping[str, Any], timeout: int | None) -> None:
+    def set_many(self, data: Mapping[Any, Any], timeout: Any) -> None:
         with self.get_client().pipeline() as pipeline:
             for key, value in data.items():
                 if timeout == 0:
@@ -84,8 +86,9 @@ def _connect(servers: Sequence[str], options: Mapping[str, Any]) -> Any:
     from redis.connection import parse_url
     from redis.retry import Retry
 
-    parsed = [parse_url(server) for server in servers]
     node: Any = ClusterNode  # redis-py is untyped
+    read: Any = parse_url
+    parsed = [read(server) for server in servers]
     nodes = [node(one["host"], one.get("port", 6379)) for one in parsed]
     own = {name: value for name, value in parsed[0].items() if name not in {"host", "port", "db"}}
     once = Retry(NoBackoff(), 1)  # to ask again where a slot has moved; an outage is not waited for
