@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
@@ -41,11 +42,12 @@ class Server:
         self.generation = 0
         self.breaker = Breaker(lambda: settings.BREAKER_SECONDS)
         self._client: Any = None
+        self._idle: deque[Any] = deque()
         self._loops: dict[asyncio.AbstractEventLoop, tuple[Any, Any]] = {}
 
     @property
     def client(self) -> Any:
-        """The client for threads. A fork is safe: its pool notices it."""
+        """The client for threads, with all that redis-py can do."""
         if self._client is None:
             import redis
             from redis.retry import Retry
@@ -55,8 +57,31 @@ class Server:
             )
         return self._client
 
+    def ask(self, *command: Any) -> Any:
+        """Return the raw answer to a command, sent once more where the server had closed an idle connection.
+
+        Straight to a connection: the client's pool and wrappers take as long as the network does on one machine.
+        """
+        from redis.exceptions import ConnectionError as Disconnected
+
+        try:  # of two threads, each gets its own: a deque's ends are safe
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.client.connection_pool.make_connection()
+        try:
+            try:
+                connection.send_command(*command)
+                return connection.read_response()
+            except Disconnected:  # it has dropped its socket, and connects again
+                connection.send_command(*command)
+                return connection.read_response()
+        finally:
+            self._idle.append(connection)
+
     def close(self) -> None:
         """Close the connections of threads; those of an event loop go with it."""
+        while self._idle:
+            self._idle.pop().disconnect()
         if self._client is not None:
             self._client.close()
 
@@ -160,7 +185,7 @@ class Command:
     def run(self) -> Any:
         server = current_server()
         with Asking(server, self._operation):
-            return server.client.execute_command(*self._args)
+            return server.ask(*self._args)
 
     async def arun(self) -> Any:
         server = current_server()

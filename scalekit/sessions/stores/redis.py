@@ -36,7 +36,9 @@ class RedisStore(Store):
     uses_redis = True
 
     def load(self, name: str) -> Steps[Record | None]:
-        found = yield Command("load", "HGETALL", PREFIX + name)
+        answer = yield Command("load", "HGETALL", PREFIX + name)
+        # A map since the protocol's third version, pairs before.
+        found = answer if isinstance(answer, dict) else dict(zip(*[iter(answer)] * 2, strict=True))
         if not found or b"ended" in found:
             return None
         return _record(found)
