@@ -6,7 +6,7 @@ from collections import UserDict
 from copy import copy
 from dataclasses import dataclass, field, replace
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from django.conf import settings as django_settings
 from django.contrib.messages.storage import default_storage
@@ -117,7 +117,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         request = self._request
-        self._plain, self._cookies = request.COOKIES, _Cookies(request.COOKIES)
+        self._cookies_before, self._cookies = request.COOKIES, _Cookies(request.COOKIES)
         request.COOKIES = self._cookies  # type: ignore[assignment]  # a mapping, as views use it
         self._token_used = request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", False)
         self._nonce_used = bool(getattr(request, "_csp_nonce", None))
@@ -126,7 +126,7 @@ class Watch:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._request.COOKIES = self._plain
+        self._request.COOKIES = self._cookies_before
         self.took = tuple(self._taken())
         if self._token_used:
             self._request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
@@ -148,7 +148,11 @@ class Watch:
 
 
 class _Cookies(UserDict[str, str]):
-    """A request's cookies, which remember whether one was asked for."""
+    """A request's cookies, which remember whether one was asked for; a page's hear of those of its fragments."""
+
+    def __init__(self, cookies: Any) -> None:
+        self._outer = cookies if isinstance(cookies, _Cookies) else None
+        super().__init__(cookies.data if isinstance(cookies, _Cookies) else cookies)
 
     taken = False
 
@@ -167,13 +171,15 @@ class _Cookies(UserDict[str, str]):
     def _take(self, name: object) -> None:
         # The framework of messages looks for its own; whoever has any gets no shared page.
         self.taken = self.taken or name != CookieStorage.cookie_name
+        if self._outer is not None:
+            self._outer._take(name)  # noqa: SLF001 - of our own class
 
 
 def refusal(response: HttpResponseBase, took: tuple[str, ...]) -> str | None:
     """Return in a word or two why this response may be nobody else's; None if it may be kept."""
     refusals: dict[str, Callable[[], bool]] = {
         "status": lambda: response.status_code != 200,  # noqa: PLR2004 - OK
-        "stream": lambda: response.streaming,
+        "stream": lambda: response.streaming or not isinstance(response, HttpResponse),
         "set-cookie": lambda: bool(response.cookies),
         "private": lambda: bool(_UNSHARED.intersection(_listed(response, "Cache-Control"))),
         "vary": lambda: "*" in _listed(response, "Vary"),
@@ -189,9 +195,9 @@ def kept(visit: Visit, response: HttpResponseBase, took: tuple[str, ...]) -> Kep
     headers = sorted(set(_listed(response, "Vary")))
     if not set(headers) <= set(visit.headers):
         return {"varies": headers} if not visit.headers else {"refused": "vary"}
-    assert isinstance(response, HttpResponse)  # noqa: S101 - a stream was refused
     sent = [[name, value] for name, value in response.items()]
-    return {"status": response.status_code, "headers": sent, "body": response.content}
+    body = cast("HttpResponse", response).content
+    return {"status": response.status_code, "headers": sent, "body": body}
 
 
 def page(found: Kept) -> HttpResponse:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from django.contrib import messages
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.middleware.csrf import get_token
+from django.template import Engine, RequestContext
 from django.template.response import SimpleTemplateResponse
 from django.urls import path
 from django.utils.cache import patch_vary_headers
@@ -121,6 +122,22 @@ def late_form(request):
     return SimpleTemplateResponse(LateToken(request))
 
 
+ENGINE = Engine(libraries={"scalekit_cache": "scalekit.cache.templatetags.scalekit_cache"})
+PART = "{%% load scalekit_cache %%}{%% cached 60 %s %%}%s{%% endcached %%}"
+PLAIN = ENGINE.from_string(PART % ("plain", "part"))
+THEMED = ENGINE.from_string(PART % ("themed", "{{ visitor.COOKIES.theme }}"))
+
+
+@cached_view(60)
+def parts(request):
+    return answer("parts", PLAIN.render(RequestContext(request)))
+
+
+@cached_view(60)
+def themed_parts(request):
+    return answer("themed_parts", THEMED.render(RequestContext(request, {"visitor": request})))
+
+
 class LateToken:
     """A template that takes the CSRF token when it is rendered."""
 
@@ -193,7 +210,7 @@ async def later_account(request):
 
 VIEWS = (
     *(front, greeting, account, listing, device, any_vary, sets_cookie, form, late_form, basket, theme),
-    *(my_form, my_theme, nonce),
+    *(my_form, my_theme, nonce, parts, themed_parts),
     *(tells, stream, missing, sometimes, never, binary, later, later_account),
 )  # fmt: skip
 urlpatterns = [path(view.__name__, view) for view in VIEWS]
