@@ -49,7 +49,10 @@ class Cached:
         signature = inspect.signature(self._function)
         self._options, self._policy = options, options.policy(name, path)
         self._keys = KeyMaker(name, options.version, signature, options.key, home_of)
-        self._depends = Dependencies(options.alias, options.tags, options.depends_on, function=name)
+        depends = Dependencies(options.alias, options.tags, options.depends_on, function=name)
+        self._depends = depends if depends else None
+        # What most functions are: nothing of a class stands in their keys.
+        self._is_simple = self._descriptor is not classmethod and not options.names_self
         self._bound: tuple[Any, ...] = ()
         cached_functions.add(self)
 
@@ -70,6 +73,8 @@ class Cached:
         return method
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        if self._is_simple:
+            return self._keys.key(self._bound + args, kwargs)
         return self._keys.key(*self._identified(args, kwargs))
 
     def _identified(
@@ -102,7 +107,7 @@ class Cached:
     ) -> Question:
         key = store.made_key(self._key(args, kwargs))
         depends = self._depends
-        names = depends.names(self._bound + args, kwargs) if depends else ()
+        names = () if depends is None else depends.names(self._bound + args, kwargs)
         return Question(key, names, here)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> partial[Any]:
