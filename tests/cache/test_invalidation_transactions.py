@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import unittest
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -244,6 +244,20 @@ def test_a_test_case_captures_the_release(told):
         assert len(callbacks) == 1
         assert told.words == ["hold", "changed"]
         assert not is_dirty([PHOTO])
+
+    as_test_case(body)
+
+
+def test_a_test_case_captures_the_release_of_what_it_has_written_before(told):
+    def body(case):
+        photo = Photo.objects.create(title="sea")
+        for block in (nullcontext, transaction.atomic, transaction.atomic):
+            assert is_dirty([PHOTO])
+            with case.captureOnCommitCallbacks(execute=True) as callbacks, block():
+                photo.save()
+            assert len(callbacks) == 1
+            assert not is_dirty([PHOTO])
+            photo.save()
 
     as_test_case(body)
 

@@ -44,6 +44,8 @@ class Transaction:
         self.unit: Unit = {} if unit is None else unit
         self._connection = ref(connection)
         self._pid = os.getpid()
+        self._block: str | None = None
+        self._is_new_block = False
         self._parts: list[_Part] = []
 
     @property
@@ -87,7 +89,7 @@ class Transaction:
     def _noted(self, names: Mapping[str, Iterable[str]]) -> Names:
         fresh = {alias: [n for n in some if n not in self.names] for alias, some in names.items()}
         fresh = {alias: list(dict.fromkeys(some)) for alias, some in fresh.items() if some}
-        if fresh:
+        if fresh or self._is_new_block:
             part = self._part()
             for alias, some in fresh.items():
                 part.names.setdefault(alias, []).extend(some)
@@ -98,16 +100,25 @@ class Transaction:
         """Return the names written under the savepoints that are open now."""
         connection: Any = self._connection()
         savepoints = tuple(connection.savepoint_ids)
-        if self._parts and self._parts[-1].savepoints == savepoints:
+        is_known = self._parts and self._parts[-1].savepoints == savepoints
+        if is_known and not self._is_new_block:
             return self._parts[-1]
+        self._is_new_block = False
         part = _Part(savepoints)
         self._parts.append(part)
         if connection.in_atomic_block:
             connection.on_commit(_Hook(self, part), robust=True)
-            if not connection.atomic_blocks[0]._from_testcase:  # noqa: SLF001 - captureOnCommitCallbacks counts
+            if not is_in_test(connection):  # captureOnCommitCallbacks counts on the order
                 # Before all others: one may read what was written here, and one that raises ends the row.
                 connection.run_on_commit.insert(0, connection.run_on_commit.pop())
         return part
+
+    def begin_block(self, connection: Any) -> None:
+        """Let a `TestCase`, which never commits, capture a hook of each block of the code that it tests."""
+        own = [block for block in connection.atomic_blocks if not block._from_testcase]  # noqa: SLF001
+        savepoint = connection.savepoint_ids[-len(own)] if own else None
+        if savepoint is None or savepoint != self._block:
+            self._block, self._is_new_block = savepoint, True
 
     def _release(self, names: Names, *, changed: bool) -> None:
         with unit_of_work(self.unit):
@@ -177,6 +188,8 @@ def transaction_of(connection: BaseDatabaseWrapper) -> Transaction:
     if known is None or not known.open:
         known = _open[connection] = Transaction(connection)
         _writing.set((*(other for other in _writing.get() if other.open), known))
+    if is_in_test(connection):
+        known.begin_block(connection)
     return known
 
 
@@ -203,6 +216,11 @@ def open_connections() -> list[BaseDatabaseWrapper]:
     begun = [c for c in connections.all(initialized_only=True) if is_open(c)]
     real = [c for c in begun if not is_of_test(c)]
     return real or begun[:1]
+
+
+def is_in_test(connection: Any) -> bool:
+    """Return whether a `TestCase` has begun the transaction that is open."""
+    return bool(connection.atomic_blocks[0]._from_testcase)  # noqa: SLF001
 
 
 def is_of_test(connection: Any) -> bool:
