@@ -122,7 +122,8 @@ class Watch:
         self._token_used = request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", False)
         self._nonce_used = bool(getattr(request, "_csp_nonce", None))
         if self._session is not None:
-            self._accessed, self._session.accessed = self._session.accessed, False
+            self._session_before = self._session.accessed, self._session.modified
+            self._session.accessed = self._session.modified = False
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -131,7 +132,9 @@ class Watch:
         if self._token_used:
             self._request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
         if self._session is not None:
-            self._session.accessed = self._session.accessed or self._accessed
+            accessed, modified = self._session_before
+            self._session.accessed = self._session.accessed or accessed
+            self._session.modified = self._session.modified or modified
 
     def _taken(self) -> Iterator[str]:
         request, session = self._request, self._session
@@ -189,7 +192,7 @@ def refusal(response: HttpResponseBase, took: tuple[str, ...]) -> str | None:
 
 def kept(visit: Visit, response: HttpResponseBase, took: tuple[str, ...]) -> Kept:
     """Return what is kept of a visit: the page, that it varies with headers, or why there is none."""
-    why = refusal(response, took)
+    why = refusal(response, took) or _nonce_in(visit.request, response)
     if why is not None:
         return {"refused": why}
     headers = sorted(set(_listed(response, "Vary")))
@@ -198,6 +201,13 @@ def kept(visit: Visit, response: HttpResponseBase, took: tuple[str, ...]) -> Kep
     sent = [[name, value] for name, value in response.items()]
     body = cast("HttpResponse", response).content
     return {"status": response.status_code, "headers": sent, "body": body}
+
+
+def _nonce_in(request: HttpRequest, response: HttpResponseBase) -> str | None:
+    """Find a nonce that was made before the view ran."""
+    nonce = getattr(request, "_csp_nonce", None)
+    content = cast("HttpResponse", response).content
+    return "nonce" if nonce and str(nonce).encode() in content else None
 
 
 def page(found: Kept) -> HttpResponse:

@@ -57,6 +57,8 @@ def test_a_page_is_made_once(client):
     one, other = client.get("/front"), Client().get("/front")
     assert one.content == other.content
     assert other["X-Made-By"] == "front"
+    assert "Cookie" in one["Vary"]
+    assert "Cookie" in other["Vary"]
     assert len(view_site.runs.of) == 1
 
 
@@ -267,6 +269,26 @@ def test_a_cache_that_is_gone_costs_no_page(client, monkeypatch):
         monkeypatch.setattr(type(caches["default"]), name, broken)
     assert client.get("/front").status_code == 200
     assert client.get("/front").status_code == 200
+
+
+def test_a_nonce_that_was_made_before_the_view_is_found_in_its_page(rf):
+    view = cached_view()(lambda request: view_site.answer("early", str(request._csp_nonce)))
+    for _ in range(2):
+        request = rf.get("/")
+        request._csp_nonce = "n0nce"
+        view(request)
+    assert len(view_site.runs.of) == 2
+
+
+def test_a_session_that_others_have_changed_matters_to_no_page(rf):
+    view = cached_view()(lambda request: view_site.answer("plain"))
+    for _ in range(2):
+        request = rf.get("/")
+        request.session = SessionStore()
+        request.session["by"] = "middleware"
+        view(request)
+        assert request.session.modified
+    assert len(view_site.runs.of) == 1
 
 
 def test_what_vary_returns_must_be_plain(rf):
