@@ -161,6 +161,7 @@ class DemoSite:
             "PYTHONPATH": str(ROOT),
             "SECRET_KEY": self._secret_key,
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "TRUSTED_PROXIES": "127.0.0.1",
             "DATABASE_URL": address(self.primary),
             "DATABASE_REPLICA_URLS": ",".join(address(server) for server in self.replicas),
             "DATABASE_SHARD_URLS": ",".join(address(server) for server in self.shards),
