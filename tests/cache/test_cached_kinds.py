@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec
 from time import time
 
 import pytest
@@ -132,16 +133,13 @@ def page(n):
     return len(runs)
 
 
-TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
-
-
 @pytest.fixture
 def workers(settings):
     """Have task workers, who in a test work at once."""
-    django_tasks = pytest.importorskip("django.tasks", reason="Django 5.2 has no tasks")
-    settings.TASKS = TASKS
+    package = "django.tasks" if find_spec("django.tasks") else "django_tasks"
+    backend = f"{package}.backends.immediate.ImmediateBackend"
+    settings.TASKS = {"default": {"BACKEND": backend}}
     settings.SCALEKIT_CACHE_REFRESH_TASKS = "default"
-    return django_tasks
 
 
 def test_a_task_worker_loads_what_is_due(workers, monkeypatch):

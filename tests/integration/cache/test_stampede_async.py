@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.core.cache import caches
 
 from scalekit.cache import aget_or_compute, cached, invalidate_tags
+from scalekit.cache.flights import loop_flights
 from scalekit.cache.store import store_of
 
 pytestmark = pytest.mark.servers
@@ -37,7 +38,7 @@ def on_valkey(valkey, settings):
         "default": {
             "BACKEND": "django_redis.cache.RedisCache",
             "LOCATION": valkey.url,
-            "OPTIONS": {"SOCKET_TIMEOUT": 1, "SOCKET_CONNECT_TIMEOUT": 1},
+            "OPTIONS": {"SOCKET_TIMEOUT": 5, "SOCKET_CONNECT_TIMEOUT": 5},
         }
     }
     settings.SCALEKIT_CACHE_STATISTICS = ""
@@ -105,8 +106,8 @@ async def test_a_tag_ends_it():
 async def test_a_cancelled_load_leaves_no_lease():
     task = asyncio.create_task(load(1))
     await started()
-    for running in asyncio.all_tasks() - {asyncio.current_task()}:
-        running.cancel()
+    for flight in list(loop_flights._flights.values()):
+        flight.task.cancel()
     await asyncio.wait([task])
     key = store_of("default").made_key(load._key((1,), {}))
     assert (await store_of("default").afetch([key]))[0] is None

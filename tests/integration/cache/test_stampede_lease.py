@@ -17,7 +17,7 @@ from scalekit.cache.store import store_of
 
 pytestmark = pytest.mark.servers
 
-OPTIONS = {"SOCKET_TIMEOUT": 1, "SOCKET_CONNECT_TIMEOUT": 1}
+OPTIONS = {"SOCKET_TIMEOUT": 5, "SOCKET_CONNECT_TIMEOUT": 5}
 row = {"value": "old"}
 runs: list[str] = []
 

@@ -46,7 +46,7 @@ def server(request, settings):
             "default": {
                 "BACKEND": "django_redis.cache.RedisCache",
                 "LOCATION": valkey.url,
-                "OPTIONS": {"SOCKET_TIMEOUT": 1, "SOCKET_CONNECT_TIMEOUT": 1},
+                "OPTIONS": {"SOCKET_TIMEOUT": 5, "SOCKET_CONNECT_TIMEOUT": 5},
             }
         }
     caches["default"].clear()
