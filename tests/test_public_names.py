@@ -39,7 +39,10 @@ SETTINGS = [
     "SCALEKIT_METRICS_TOKEN",
     "SCALEKIT_QUEUE_BROKER",
     "SCALEKIT_REGION",
+    "SCALEKIT_SESSIONS_ABSOLUTE_SECONDS",
+    "SCALEKIT_SESSIONS_PREVIOUS_ENGINE",
     "SCALEKIT_SESSIONS_REDIS_URL",
+    "SCALEKIT_SESSIONS_ROLLING_SECONDS",
 ]
 PUBLIC = {
     "scalekit.cache": [
@@ -90,7 +93,16 @@ PUBLIC = {
     "scalekit.queue.brokers.redis": ["RedisBroker"],
     "scalekit.regions.facts": ["REGION"],
     "scalekit.regions.middleware": ["RegionMiddleware"],
-    "scalekit.sessions": ["SessionStoreUnavailable"],
+    "scalekit.sessions": [
+        "EngineUnsupported",
+        "SessionStoreUnavailable",
+        "SessionTooLarge",
+        "StoredSession",
+        "logout_everywhere",
+        "sessions_of",
+    ],
+    "scalekit.sessions.database": ["SessionStore"],
+    "scalekit.sessions.hybrid": ["SessionStore"],
     "scalekit.sessions.middleware": ["SessionMiddleware"],
     "scalekit.sessions.redis": ["SessionStore"],
     "scalekit.testing.cache": [

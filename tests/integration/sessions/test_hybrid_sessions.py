@@ -209,7 +209,7 @@ def test_even_if_nobody_noticed_that_it_was_gone(redis_server, hybrid_on):
     key = new_session(hybrid_on, a=1)
     redis_server.kill()
     redis_server.start()
-    assert reads(key, hybrid_on)[1] in (["miss"], ["disbelieved"])
+    assert reads(key, hybrid_on)[1] != ["hit"]
     reads(key, hybrid_on)
     assert reads(key, hybrid_on) == ({"a": 1}, ["hit"])
 
