@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Generator, Iterator
 
+    from scalekit.testing.cache import FakeClock
     from scalekit.testing.servers import Postgres, Topology, Valkey
 
 
@@ -74,6 +75,15 @@ def scalekit_replicas(db: None) -> Iterator[Counter[str]]:  # noqa: ARG001 - pyt
 
     with visible_replicas() as reads:
         yield reads
+
+
+@pytest.fixture
+def scalekit_cache() -> Iterator[FakeClock]:
+    """Give the test empty caches, which are given up after it, and the clock that moves what is in them."""
+    from scalekit.testing.cache import fake_clock, fresh_cache
+
+    with fresh_cache(), fake_clock() as clock:
+        yield clock
 
 
 @pytest.hookimpl(wrapper=True)

@@ -98,6 +98,12 @@ def test_a_fresh_cache_leaves_nothing_and_finds_nothing():
     assert_not_cached(square, 9)
 
 
+def test_a_fixture_gives_both(scalekit_cache):
+    square(10)
+    scalekit_cache.move(61)
+    assert_not_cached(square, 10)
+
+
 class InATestCase(TestCase):
     """Inside the transaction that Django holds around a test."""
 
