@@ -180,6 +180,8 @@ def store_of(alias: str) -> Store:
 
 def _forget(*, setting: str, **_: Any) -> None:
     if setting in {"CACHES", "SCALEKIT_CACHE_SERIALIZER"}:
+        for store in _stores.values():
+            store.server.close()
         _stores.clear()
 
 

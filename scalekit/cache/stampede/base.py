@@ -58,6 +58,9 @@ class Server(ABC):
         """Where the server is now, as far as its client knows: another after a failover."""
         return None
 
+    def close(self) -> None:  # noqa: B027 - most keep nothing open
+        """Give back what is kept open."""
+
     @abstractmethod
     def fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return what is stored under each key, in one round trip."""

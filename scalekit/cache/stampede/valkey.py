@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from redis.exceptions import NoScriptError
 
 from scalekit.cache.clients import client_of_loop
 from scalekit.cache.stampede.base import Request, Server
+from scalekit.cache.stampede.kept import KeptConnections, LoopConnections
 from scalekit.cache.stampede.scripts import in_full
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
 
     from scalekit.cache.stampede.scripts import Call
@@ -30,10 +33,21 @@ class ValkeyServer(Server):
         self._connect = connect
         self._splits = is_cluster  # one key a command: keys of two slots may be on two servers
         self.can_wait = not is_cluster
+        self._loop_reads: WeakKeyDictionary[AbstractEventLoop, LoopConnections] = (
+            WeakKeyDictionary()
+        )
 
     @cached_property
     def client(self) -> Any:
         return self._connect()
+
+    @cached_property
+    def _reads(self) -> KeptConnections:
+        return KeptConnections(self.client.connection_pool)
+
+    def close(self) -> None:
+        if "_reads" in self.__dict__:
+            self._reads.close()
 
     @property
     def place(self) -> object:
@@ -43,16 +57,9 @@ class ValkeyServer(Server):
     def fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._splits:
             return self._many([("GET", key) for key in keys])
-        pool = self.client.connection_pool
-        connection = pool.get_connection()
-        try:  # as `execute_command` does, without what that does around it, which takes a third of its time
-            if len(keys) == 1:
-                connection.send_command("GET", keys[0])
-                return [connection.read_response()]
-            connection.send_command("MGET", *keys)
-            return connection.read_response()  # type: ignore[no-any-return]  # redis-py is untyped
-        finally:
-            pool.release(connection)
+        if len(keys) == 1:
+            return [self._reads.ask("GET", keys[0])]
+        return self._reads.ask("MGET", *keys)  # type: ignore[no-any-return]  # redis-py is untyped
 
     def run(self, request: Request[A]) -> A:
         calls = request.calls()
@@ -83,20 +90,15 @@ class ValkeyServer(Server):
     async def afetch(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._splits:
             return await self._amany([("GET", key) for key in keys])
+        reads = self._loop_reads.get(asyncio.get_running_loop()) or await self._open_reads()
+        if len(keys) == 1:
+            return [await reads.ask("GET", keys[0])]
+        return await reads.ask("MGET", *keys)  # type: ignore[no-any-return]
+
+    async def _open_reads(self) -> LoopConnections:
         client = await client_of_loop(self.client)
-        pool = client.connection_pool
-        connection = await pool.get_connection()
-        try:  # as above
-            if len(keys) == 1:
-                await connection.send_command("GET", keys[0])
-                return [await connection.read_response()]
-            await connection.send_command("MGET", *keys)
-            return await connection.read_response()  # type: ignore[no-any-return]
-        except asyncio.CancelledError:  # an answer may yet come, which would be the next question's
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await pool.release(connection)
+        reads = LoopConnections(client.connection_pool)
+        return self._loop_reads.setdefault(asyncio.get_running_loop(), reads)
 
     async def arun(self, request: Request[A]) -> A:
         calls = request.calls()
