@@ -116,7 +116,7 @@ def main():
         configure(primary, valkey.url)
         ways = engines()
         for package in missing():
-            print(f"{package} is not installed and left out")
+            print(f"{package} cannot be imported and is left out")
         for title, data in DATA[size].items():
             print(f"Load, change, save a session: {title}")
             visits = {name: visit(engine, **data) for name, engine in ways.items()}

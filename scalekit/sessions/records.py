@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Fields = dict[bytes, bytes]
 Mode = Literal["create", "update", "replace"]
 
+UNKNOWN = -1  # a version that nothing has
 UNCHANGING = (str, int, float, bool, type(None), bytes)
 # Every pickle since protocol 2 begins so, and no field of ours: it is a map of one.
 PICKLED = b"\x80"
@@ -28,6 +29,14 @@ class Record:
     saved: float
     version: int = 0
     expires: float = 0
+
+    def as_known(self, fields: Fields) -> Record:
+        """Return it as a request knows it that saved `fields`: what others have added it has not seen.
+
+        Then it has no version, so that the next save of this request merges again and deletes nothing of theirs.
+        """
+        version = self.version if self.fields == fields else UNKNOWN
+        return replace(self, fields=fields, version=version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ class StoredSessionBase(SessionBase):
         SESSION_SAVED.emit(result=result, seconds=perf_counter() - started)
         if record is None:
             raise CreateError if must_create else UpdateError
-        self._record, self._loaded = record, dict(data)
+        self._record, self._loaded = record.as_known(fields), dict(data)
 
     def _deleting(self, session_key: str | None) -> Steps[None]:
         if session_key is None:

@@ -47,7 +47,7 @@ def leave(request):
     return HttpResponse("out")
 
 
-async def acount(request):
+async def count_async(request):
     await request.session.aset("count", await request.session.aget("count", 0) + 1)
     return HttpResponse(str(await request.session.aget("count")))
 
@@ -55,7 +55,7 @@ async def acount(request):
 urlpatterns = [
     path("who/", who),
     path("count/", count),
-    path("acount/", acount),
+    path("count_async/", count_async),
     path("append/", append),
     path("public/", public),
     path("shared/", shared),

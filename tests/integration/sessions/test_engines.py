@@ -57,6 +57,20 @@ def test_a_key_deleted_by_one_request_is_not_brought_back_by_another(engine, new
     assert dict(engine(key).items()) == {"b": 2}
 
 
+def test_a_request_that_saves_twice_spares_what_others_saved_in_between(engine, new_session):
+    key = new_session(start=True)
+    one, other = engine(key), engine(key)
+    one["a"] = 1
+    other["b"] = 1
+    other.save()
+    one.save()
+    one["a"] = 2
+    one.save()
+    other["b"] = 2
+    other.save()
+    assert dict(engine(key).items()) == {"start": True, "a": 2, "b": 2}
+
+
 def test_of_the_same_key_the_later_save_wins(engine, new_session):
     key = new_session(a=1)
     one, other = engine(key), engine(key)

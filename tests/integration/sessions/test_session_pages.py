@@ -159,7 +159,10 @@ def test_under_asgi(engine, ana):
     async def visits():
         client = AsyncClient()
         await client.aforce_login(ana)
-        counts = [(await client.get(page)).content for page in ("/count/", "/acount/", "/acount/")]
+        counts = [
+            (await client.get(page)).content
+            for page in ("/count/", "/count_async/", "/count_async/")
+        ]
         copy = AsyncClient()
         copy.cookies["sessionid"] = client.cookies["sessionid"].value
         await client.get("/leave/")
@@ -181,7 +184,7 @@ def test_under_asgi_a_deleted_session_is_the_same_400(engine, ana, monkeypatch):
         client = AsyncClient()
         await client.aforce_login(ana)
         monkeypatch.setattr("scalekit.sessions.session.StoredSessionBase.asave", asave)
-        status = (await client.get("/acount/")).status_code
+        status = (await client.get("/count_async/")).status_code
         await sync_to_async(connections.close_all)()
         return status
 
@@ -199,7 +202,7 @@ def test_the_middleware_serves_other_engines_too(database, ana, settings):
     async def visit():
         asynchronous = AsyncClient()
         asynchronous.cookies["sessionid"] = client.cookies["sessionid"].value
-        count = (await asynchronous.get("/acount/")).content
+        count = (await asynchronous.get("/count_async/")).content
         await sync_to_async(connections.close_all)()
         return count
 
