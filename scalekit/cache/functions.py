@@ -50,7 +50,7 @@ class Cached:
         self._options, self._policy = options, options.policy(name, path)
         self._keys = KeyMaker(name, options.version, signature, options.key, home_of)
         depends = Dependencies(options.alias, options.tags, options.depends_on, function=name)
-        self._depends = depends if depends else None
+        self._depends = depends or None
         # What most functions are: nothing of a class stands in their keys.
         self._is_simple = self._descriptor is not classmethod and not options.names_self
         self._bound: tuple[Any, ...] = ()
@@ -89,10 +89,10 @@ class Cached:
                 return (_identity(own, self._policy.function), *others), kwargs
         return self._bound + args, kwargs
 
-    def _here(self, store: Store, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable | None:
-        """Return what a call is called in this process; None where nothing is kept there."""
-        if store.local is None:
-            return None
+    def _here(self, store: Store, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+        """Return what a call is called in this process."""
+        if self._is_simple and store.is_plainly_keyed:
+            return self._keys.local(self._bound + args if self._bound else args, kwargs)
         identified = self._identified(args, kwargs)
         if store.is_plainly_keyed:
             return self._keys.local(*identified)
@@ -124,10 +124,13 @@ class CachedFunction(Cached, Generic[P, T]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         reading = self._reading
         store = reading.store
-        here = None if store.local is None else self._here(store, args, kwargs)
-        if here is not None:
-            value = reading.near(store, here)
+        here: Hashable = None
+        tier = store.local
+        if tier is not None:
+            here = self._here(store, args, kwargs)
+            value = tier.get(here)
             if value is not MISSING:
+                reading.announce("hit")
                 return value  # type: ignore[no-any-return]  # the store knows no types
         question = self._question(store, args, kwargs, here)
         return reading.get(question, self._call(args, kwargs))  # type: ignore[no-any-return]
@@ -187,10 +190,13 @@ class CachedCoroutineFunction(Cached, Generic[P, T]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         reading = self._reading
         store = reading.store
-        here = None if store.local is None else self._here(store, args, kwargs)
-        if here is not None:
-            value = reading.near(store, here)
+        here: Hashable = None
+        tier = store.local
+        if tier is not None:
+            here = self._here(store, args, kwargs)
+            value = tier.get(here)
             if value is not MISSING:
+                reading.announce("hit")
                 return value  # type: ignore[no-any-return]  # the store knows no types
         question = self._question(store, args, kwargs, here)
         return await reading.get(question, self._call(args, kwargs))  # type: ignore[no-any-return]

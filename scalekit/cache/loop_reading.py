@@ -36,7 +36,7 @@ class LoopReading(Reading):
     async def get(self, question: Question, call: Call) -> Any:
         store = self.store
         if is_dirty(question.keys):
-            self._announce("bypassed")
+            self.announce("bypassed")
             return await call()
         self.begin(store, question)
         found = await store.afetch(question.keys)

@@ -46,14 +46,6 @@ class Reading:
     def store(self) -> Store:
         return store_of(self.policy.alias)
 
-    def near(self, store: Store, here: Hashable) -> Any:
-        """Return what the process itself keeps, announcing a hit; else `MISSING`."""
-        tier = store.local
-        value = MISSING if tier is None else tier.get(here)
-        if value is not MISSING:
-            self._announce("hit")
-        return value
-
     def judge(self, store: Store, question: Question, found: Found | None) -> Entry | None:
         """Return the entry that was found, if it may be believed."""
         if found is None:
@@ -71,7 +63,7 @@ class Reading:
 
     def take(self, store: Store, question: Question, entry: Entry, now: float) -> Any:
         """Return the value of a valid entry, keeping it near. Raises the error that it may be."""
-        self._announce("hit" if now < entry.soft_expiry else "stale", question.key)
+        self.announce("hit" if now < entry.soft_expiry else "stale", question.key)
         if notes.is_error(entry):
             raise entry.value
         if question.ticket:
@@ -114,7 +106,7 @@ class Reading:
                 return MISSING
             value = entry.value
         result = "joined" if joined and landing.result == "miss" else landing.result
-        self._announce(result, question.key)
+        self.announce(result, question.key)
         return value
 
     def deadline(self) -> float:
@@ -142,12 +134,13 @@ class Reading:
     def announce_misses(self, count: int) -> None:
         """Tell of values that were loaded together."""
         for _ in range(count):
-            self._announce("miss")
+            self.announce("miss")
 
     def announce_end(self) -> None:
         CACHE_INVALIDATED.emit(function=self.policy.function, alias=self.policy.alias)
 
-    def _announce(self, result: str, key: str | None = None) -> None:
+    def announce(self, result: str, key: str | None = None) -> None:
+        """Tell what became of a call."""
         policy = self.policy
         CACHE_READ.emit(function=policy.function, result=result, alias=policy.alias, key=key)
 

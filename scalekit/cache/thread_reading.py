@@ -36,7 +36,7 @@ class ThreadReading(Reading):
     def get(self, question: Question, call: Call) -> Any:
         store = self.store
         if is_dirty(question.keys):
-            self._announce("bypassed")
+            self.announce("bypassed")
             return call()
         self.begin(store, question)
         found = store.fetch(question.keys)
