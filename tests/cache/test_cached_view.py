@@ -13,6 +13,7 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.core.cache import caches
 from django.test import AsyncClient, Client
 from django.test.utils import override_settings
+from django.utils.translation import override
 
 from scalekit.cache import cached_view
 from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction
@@ -33,6 +34,8 @@ def site(settings):
     settings.ALLOWED_HOSTS = ["testserver", "other.example"]
     view_site.runs.of.clear()
     view_site.found_again.clear()
+    with override("en"):  # the middleware leaves the language of the last request
+        yield
 
 
 @pytest.fixture

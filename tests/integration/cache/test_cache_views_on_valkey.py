@@ -55,7 +55,7 @@ def site(valkey, settings):
     settings.CACHES = {"default": backend}
     settings.ROOT_URLCONF = __name__
     runs.clear()
-    with fresh_cache():
+    with fresh_cache(), override("en"):
         yield
 
 
