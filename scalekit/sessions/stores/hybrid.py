@@ -11,7 +11,7 @@ from secrets import token_hex
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from scalekit.sessions.events import SESSION_CACHE_READ
 from scalekit.sessions.exceptions import SessionStoreUnavailable
@@ -58,7 +58,8 @@ class HybridStore(Store):
                 return cached
             SESSION_CACHE_READ.emit(result="disbelieved")
         record = yield from self.truth.load(name)
-        if record and entry and entry.get(b"lease") == token.encode():
+        has_lease = entry is not None and entry.get(b"lease") == token.encode()
+        if record and has_lease and (yield Blocking(_saw_the_present)):
             yield from self._told(FILL("fill", [PREFIX + name], token, *_entry(record, epoch)))
         return record
 
@@ -69,10 +70,12 @@ class HybridStore(Store):
         # Taken before the database commits: had the session ended in between, its epoch would be the old one.
         epoch = yield from self.epochs.known()
         record = yield from self.truth.save(name, change)
-        if record is None or change.mode == "create":
-            return record
-        if change.seconds <= 0 or (yield Blocking(partial(_is_uncommitted, name))):
+        if record is None:
+            return None
+        if change.seconds <= 0 or (yield Blocking(partial(_is_uncommitted, [name]))):
             telling = BURY("fill", [PREFIX + name], TOMBSTONE)
+        elif change.mode == "create":
+            return record  # nobody has looked for it yet
         elif epoch is None:
             telling = WRITE("fill", [PREFIX + name], "", 0)
         else:
@@ -88,6 +91,7 @@ class HybridStore(Store):
         """Bury the entries before and after: a reader in between goes to the database and keeps nothing."""
         yield from self._bury(names)
         yield from self.truth.end(names, tombstone)
+        yield Blocking(partial(_is_uncommitted, names))
         yield from self._bury(names)
 
     def has_ended(self, name: str) -> Steps[bool]:
@@ -155,11 +159,23 @@ def _record(entry: dict[bytes, bytes]) -> Record | None:
     return record if expires > time() and b"epoch" in entry else None
 
 
-def _is_uncommitted(name: str) -> bool:
-    """Tell whether the save may still be rolled back; if so, drop after its commit what was kept meanwhile."""
+def _is_uncommitted(names: Sequence[str]) -> bool:
+    """Tell whether what was just done may be rolled back; if so, drop after its commit what was kept meanwhile."""
     using = write_alias()
-    if not transaction.get_connection(using).in_atomic_block:
+    if not connections[using].in_atomic_block:
         return False
-    drop = partial(WRITE, "fill", [PREFIX + name], "", 0)
-    transaction.on_commit(lambda: finish(drop()), using=using, robust=True)
+
+    def drop() -> None:
+        for name in names:
+            finish(WRITE("fill", [PREFIX + name], "", 0))
+
+    transaction.on_commit(drop, using=using, robust=True)
     return True
+
+
+def _saw_the_present() -> bool:
+    """Tell whether the last read saw all that was committed: a transaction may keep to the snapshot it began with."""
+    connection = connections[write_alias()]
+    level = getattr(connection, "isolation_level", None)
+    name = str(getattr(level, "name", level)).lower().replace("_", " ")
+    return not connection.in_atomic_block or name == "read committed"

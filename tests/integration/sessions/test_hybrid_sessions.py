@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import UpdateError
 from django.db import connection, connections, transaction
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
@@ -319,6 +320,35 @@ def test_what_is_rolled_back_was_never_seen(hybrid):
         session.save()
         assert hybrid(key)["a"] == 2
     assert hybrid(key)["a"] == 1
+
+
+def test_a_login_that_is_rolled_back_was_never_seen(hybrid):
+    with rolled_back():
+        session = hybrid()
+        session["user"] = 1
+        session.save()
+        assert hybrid(session.session_key)["user"] == 1
+    assert hybrid(session.session_key).load() == {}
+
+
+@pytest.fixture
+def snapshots(database):
+    """Let each transaction see what was there when it began."""
+    connection.close()
+    connection.settings_dict["OPTIONS"] = {"isolation_level": IsolationLevel.REPEATABLE_READ}
+    yield
+    connection.close()
+    connection.settings_dict["OPTIONS"] = {}
+
+
+def test_a_transaction_that_sees_the_past_does_not_bring_it_back(hybrid, snapshots, store):
+    key = new_session(hybrid, user=1)
+    with transaction.atomic():
+        assert User.objects.count() == 0  # the snapshot is taken
+        in_threads(1, lambda _: hybrid(key).flush())
+        store.flushdb()
+        assert hybrid(key)["user"] == 1
+    assert hybrid(key).load() == {}
 
 
 def test_what_is_committed_is_seen(hybrid):
