@@ -66,6 +66,7 @@ def test_a_request_that_saves_twice_spares_what_others_saved_in_between(engine, 
     one.save()
     one["a"] = 2
     one.save()
+    assert dict(engine(key).items()) == {"start": True, "a": 2, "b": 1}
     other["b"] = 2
     other.save()
     assert dict(engine(key).items()) == {"start": True, "a": 2, "b": 2}
