@@ -24,12 +24,14 @@ def skipped_without_leave(reports: list[pytest.TestReport]) -> list[str]:
     return [node for node, reason in reasons.items() if ALLOWED_SKIP not in reason]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give a test on real servers a second try, which the summary shows.
 
     Such tests measure seconds, with twenty processes on whatever cores there are: when the machine
     stalls, no promise is broken. One that is broken fails twice.
     """
+    if not config.pluginmanager.hasplugin("rerunfailures"):  # a run inside a test has few plugins
+        return
     here = Path(__file__).parent
     for item in items:
         on_servers = item.get_closest_marker("servers") or item.get_closest_marker("browser")
