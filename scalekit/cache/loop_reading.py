@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from scalekit.cache.flights import Flight
     from scalekit.cache.reading import Question
-    from scalekit.cache.stampede.leading import Found, Landing
+    from scalekit.cache.stampede.leading import Found
+    from scalekit.cache.stampede.packing import Landing
     from scalekit.cache.store import Store
     from scalekit.cache.values import Entry
 

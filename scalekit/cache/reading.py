@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from scalekit.cache.policy import Policy
-    from scalekit.cache.stampede.leading import Found, Landing
+    from scalekit.cache.stampede.leading import Found
+    from scalekit.cache.stampede.packing import Landing
     from scalekit.cache.values import Entry
 
 

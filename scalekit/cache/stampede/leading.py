@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from secrets import token_bytes
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.exceptions import Unreadable
 from scalekit.cache.guarding import FAILED
 from scalekit.cache.invalidation.base import sees_commits
 from scalekit.cache.stampede import notes, states
+from scalekit.cache.stampede.packing import Landing, Packing
 from scalekit.cache.stampede.pauses import pauses
 from scalekit.cache.stampede.renewing import LEASE_MS, renewals
 from scalekit.cache.stampede.requests import Acquire, Claim, Granted, Stamp, Swap, Unclaim
 from scalekit.cache.stampede.steps import Ask, Fetch, Keep, Load, Loaded, Pause, loading
 from scalekit.cache.stampede.writing import FACTS_MS
-from scalekit.cache.values import pack, unpack
+from scalekit.cache.values import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,21 +34,11 @@ _TRIES = 3  # of a refresh that is overtaken
 Found = list["bytes | None"]
 
 
-class Landing(NamedTuple):
-    """What a flight brought: a value or an error, both for everyone; how it is stored; and how it was got."""
-
-    value: Any
-    error: Exception | None
-    packed: bytes | None
-    result: str
-    stamps: bytes | None = None
-
-
-class Leader:
+class Leader(Packing):
     """Finds and loads the value of one call, whose entry is `key` and depends on `names`."""
 
     def __init__(self, store: Store, policy: Policy, key: str, names: tuple[str, ...]) -> None:
-        self.store, self.policy, self.key = store, policy, key
+        super().__init__(store, policy, key)
         self.names, self.keys = names, (key, *names)
 
     def valid(self, found: Found) -> tuple[Entry, bytes] | None:
@@ -121,7 +112,7 @@ class Leader:
         if loaded.error is not None:
             return Landing(None, loaded.error, None, result)
         try:
-            packed = self._pack(loaded, b"", (), None)
+            packed = self.pack(loaded, b"", (), None)
         except Exception as error:  # noqa: BLE001 - it is what a caller gets who finds the cache up
             return Landing(None, error, None, result)
         return Landing(loaded.value, None, packed, result)
@@ -237,57 +228,9 @@ class Leader:
             yield Keep(self.resignation(token, granted))
         return landing
 
-    def packed(
-        self, loaded: Loaded, stamps: bytes, facts: states.Facts
-    ) -> tuple[bytes | None, int, Landing]:
-        """Return what to store (None: nothing), for how many ms, and what to tell those who wait."""
-        if loaded.error is not None:
-            landing = Landing(None, loaded.error, None, "miss", stamps)
-            if not self.policy.keeps_error(loaded.error):
-                return None, 0, landing
-            packed = self._pack_error(loaded, stamps, facts)
-            return packed, round(self.policy.error_ttl * 1000), landing
-        try:
-            lifetime = self.policy.lifetime(loaded.value)
-            packed = self._pack(loaded, stamps, facts, lifetime)
-        except Exception as error:  # noqa: BLE001 - the value cannot be stored, or its ttl not be had
-            return None, 0, Landing(None, error, None, "miss", stamps)
-        landing = Landing(loaded.value, None, packed, "miss", stamps)
-        is_kept = self.policy.keeps(loaded.value, lifetime)
-        return packed if is_kept else None, self.policy.total_ms(lifetime), landing
-
-    def _pack(
-        self, loaded: Loaded, stamps: bytes, facts: states.Facts, lifetime: float | None
-    ) -> bytes:
-        return pack(
-            loaded.value,
-            serializer=self.store.serializer,
-            key=self.key,
-            created=self.store.now() - loaded.seconds,  # no younger than what it has read
-            delta=loaded.seconds,
-            soft_ttl=None if lifetime is None else lifetime + loaded.seconds,
-            stamps=notes.note(stamps, facts),
-        )
-
-    def _pack_error(self, loaded: Loaded, stamps: bytes, facts: states.Facts) -> bytes | None:
-        """Return the error as an entry, or None if it cannot be written or read again."""
-        try:
-            packed = pack(
-                loaded.error,
-                serializer=self.store.serializer,
-                key=self.key,
-                created=self.store.now() - loaded.seconds,
-                soft_ttl=self.policy.error_ttl + loaded.seconds,
-                stamps=notes.note(stamps, facts, is_error=True),
-            )
-            unpack(packed, serializer=self.store.serializer, key=self.key)
-        except Exception:  # noqa: BLE001 - pickling may raise anything; then it is not kept
-            return None
-        return packed
-
     def _fail(self, token: bytes, error: Exception) -> Generator[Step, Any, None]:
         """End the lease with the error, for those who wait for it in other processes."""
-        packed = self._pack_error(Loaded(None, error, 0.0), b"", ())
+        packed = self.pack_error(Loaded(None, error, 0.0), b"", ())
         new = b"" if packed is None else states.FAILURE + token + packed
         if not self.store.server.has_leases:
             new = b""
