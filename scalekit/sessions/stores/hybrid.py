@@ -16,7 +16,7 @@ from django.db import connections, transaction
 from scalekit.sessions.events import SESSION_CACHE_READ
 from scalekit.sessions.exceptions import SessionStoreUnavailable
 from scalekit.sessions.records import Record
-from scalekit.sessions.servers import Script
+from scalekit.sessions.servers import Script, current_server
 from scalekit.sessions.steps import Blocking, finish
 from scalekit.sessions.stores.base import Store
 from scalekit.sessions.stores.database import DatabaseStore, write_alias
@@ -114,6 +114,7 @@ class HybridStore(Store):
         try:
             flat = yield from LOAD("load", [PREFIX + name], epoch, token, LEASE)
         except SessionStoreUnavailable:
+            _leave_alone()
             SESSION_CACHE_READ.emit(result="failed")
             return None
         entry = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -132,8 +133,16 @@ class HybridStore(Store):
         try:
             yield from telling
         except SessionStoreUnavailable:
+            _leave_alone()
             return False
         return True
+
+
+def _leave_alone() -> None:
+    """Ask no more for a while, also if a refusal costs no time: the database answers, and each failure is logged."""
+    breaker = current_server().breaker
+    if not breaker.is_open:
+        breaker.failed()
 
 
 def _entry(record: Record, epoch: str | None) -> list[Any]:

@@ -270,6 +270,14 @@ def test_a_frozen_redis_costs_one_time_out_and_no_pile_up(redis_server, visitor,
     assert sum(seconds for _, seconds in later) / 8 < 0.5  # less than one time-out: nobody waited
 
 
+def test_a_redis_that_refuses_is_logged_once_a_while(redis_server, visitor, settings):
+    settings.SCALEKIT_SESSIONS_BREAKER_SECONDS = 30
+    redis_server.kill()
+    with captured_events("session_store_failed") as failures:
+        assert {visitor.get("/who/").content for _ in range(10)} == {b"ana"}
+    assert len(failures) == 1
+
+
 def test_a_redis_that_lost_everything_costs_no_login(redis_server, visitor):
     redis_server.flush()
     assert visitor.get("/who/").content == b"ana"
