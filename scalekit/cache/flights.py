@@ -35,6 +35,7 @@ class View(NamedTuple):
     since: float = 0.0
     stamps: bytes | None = None  # not known, or not there
     token: bytes = b""
+    demands: bool = False  # it has seen facts that the load must see, too
 
 
 class Flight:
@@ -44,15 +45,20 @@ class Flight:
 
     def __init__(self, storing: Lock) -> None:
         self.stale = False
-        self.began: float | None = None
+        self.asked: float | None = None  # for a lease, last
+        self.began: float | None = None  # to load
         self.stamps: bytes | None = None
         self.token = b""
         self._storing = storing
 
-    def begin(self, stamps: bytes, token: bytes) -> bytes:
-        """Note that what is loaded from now on is loaded under these stamps and this lease; return the latter."""
-        self.began, self.stamps, self.token = monotonic(), stamps, token
+    def ask(self, stamps: bytes, token: bytes) -> bytes:
+        """Note that a lease is asked for, under which these stamps will hold; return its token."""
+        self.asked, self.stamps, self.token = monotonic(), stamps, token
         return token
+
+    def begin(self) -> None:
+        """Note that the load begins."""
+        self.began = monotonic()
 
     def may_take(self, view: View) -> bool:
         """Return whether one who has seen `view` may have what this flight brings.
@@ -62,7 +68,8 @@ class Flight:
         """
         if view.stamps is not None and self.stamps is not None and view.stamps != self.stamps:
             return False
-        if self.began is None or self.began >= view.since:
+        start = self.asked if view.demands else self.began
+        if start is None or start >= view.since:
             return True
         return bool(view.token) and view.token == self.token and view.stamps == self.stamps
 

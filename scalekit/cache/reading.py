@@ -86,12 +86,13 @@ class Reading:
             return View()
         stamps = states.joined(found[1:]) if question.names else b""
         if any(map(states.is_held, found)):
-            return View(question.since, stamps)
+            return View(question.since, stamps, demands=True)
         if not store.server.has_leases:
             return View(0.0, stamps)
         stored = found[0]
-        is_lease = stored is not None and stored[:4] == states.LEASE
-        return View(question.since, stamps, stored[states.TOKEN] if stored and is_lease else b"")
+        if stored is not None and stored[:4] == states.LEASE:
+            return View(question.since, stamps, stored[states.TOKEN])
+        return View(question.since, stamps, demands=bool(states.facts_in(stored)))
 
     def leader(self, store: Store, question: Question) -> Leader:
         return Leader(store, self.policy, question.key, question.names)

@@ -77,9 +77,10 @@ class Leader(Packing):
                 yield Pause(next(rests))
                 found = yield Fetch(self.keys)
                 continue
-            own = flight.begin(stamps, token_bytes(8))
+            own = flight.ask(stamps, token_bytes(8))
             answer = yield Ask("lease", self.acquisition(own, stamps, found[0]))
             if isinstance(answer, Granted):
+                flight.begin()
                 return (yield from self.lead(own, answer.facts, found, stamps))
             if answer is FAILED or monotonic() >= deadline:
                 break
@@ -107,7 +108,8 @@ class Leader(Packing):
     def aside(self, flight: Flight, found: Found | None) -> Generator[Step, Any, Landing]:
         """Load and keep nothing: a transaction is changing it, or the cache gives no answer."""
         result = "down" if self.store.is_down else "bypassed"
-        flight.begin(b"", b"")
+        flight.ask(b"", b"")
+        flight.begin()
         loaded = yield Load(_facts(found or ()), frozenset({b""}), self.store.is_down)
         if loaded.error is not None:
             return Landing(None, loaded.error, None, result)
@@ -131,10 +133,13 @@ class Leader(Packing):
                 break
             valid = self.valid(found)
             if valid is not None:
+                flight.ask(stamps, b"")
+                flight.begin()
                 return (yield from self._replace(found, stamps, valid[0]))
-            own = flight.begin(stamps, token_bytes(8))
+            own = flight.ask(stamps, token_bytes(8))
             answer = yield Ask("lease", self.acquisition(own, stamps, found[0]))
             if isinstance(answer, Granted):
+                flight.begin()
                 return (yield from self.lead(own, answer.facts, found, stamps))
         landing = yield from self.aside(flight, None)
         if self.store.is_down:
