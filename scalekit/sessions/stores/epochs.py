@@ -15,7 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -95,10 +95,12 @@ class Epochs:
         try:
             sight: Sight = yield Blocking(partial(_read, generation))
         except SessionStoreUnavailable:
-            # While the database is down no logout succeeds, so what was true stays true, if we missed nothing.
-            if old is None or old.generation != generation:
+            # While the primary is down no logout succeeds, so what was true stays true, if we missed nothing.
+            if old is not None and old.generation == generation:
+                return old
+            sight = yield Blocking(partial(_read_replica, generation))
+            if old is not None and sight.number < old.number:
                 raise
-            return old
         self._sight = sight
         return sight
 
@@ -108,20 +110,35 @@ class Epochs:
         return f"{sight.number}:{current_server().identity}"
 
 
-def _rows() -> QuerySet[Epoch]:
+def _rows(using: str | None = None) -> QuerySet[Epoch]:
     from scalekit.sessions.models import Epoch
 
-    return Epoch.objects.using(write_alias())
+    return Epoch.objects.using(using or write_alias())
 
 
-def _read(generation: int) -> Sight:
+def _read(generation: int, using: str | None = None) -> Sight:
     asked_at = monotonic()
     with answering("epoch"):
-        row = _rows().values_list("number", "distrusted_until", Now()).first()
+        row = _rows(using).values_list("number", "distrusted_until", Now()).first()
     if row is None:
         return Sight(0, 0.0, asked_at, generation)
     number, until, now = row
     return Sight(number, monotonic() + (until - now).total_seconds(), asked_at, generation)
+
+
+def _read_replica(generation: int) -> Sight:
+    """Read where the project's routers let this request read. Raises `SessionStoreUnavailable` if nowhere else.
+
+    An epoch comes before the logout it is for, so a replica that lacks it lacks the logout as well: if
+    the primary never comes back, neither has happened.
+    """
+    from scalekit.sessions.models import Epoch
+
+    with answering("epoch"):
+        using = router.db_for_read(Epoch)
+    if using == write_alias():
+        raise SessionStoreUnavailable
+    return _read(generation, using)
 
 
 def _begin() -> Sight:
