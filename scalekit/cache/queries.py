@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.apps import apps
+from django.core.exceptions import EmptyResultSet
 from django.core.signals import setting_changed
 from django.db.models import Model, Prefetch
 
@@ -43,8 +44,16 @@ class Reading:
     models: frozenset[type[Model]]
 
 
+_NOTHING = Reading((), frozenset())
+
+
 def reading_of(queryset: Any) -> Reading:
     """Compile a queryset once. Raises EmptyResultSet, and what `CachedQuerySet.cached` raises."""
+    return _reading(queryset, ())
+
+
+def _reading(queryset: Any, above: tuple[Any, ...]) -> Reading:
+    """Do as `reading_of` does, inside the prefetches of the managers `above`."""
     query, alias = queryset.query, queryset.db
     if query.select_for_update:
         raise UncacheableFunction(
@@ -52,7 +61,7 @@ def reading_of(queryset: Any) -> Reading:
         )
     sql, params = query.get_compiler(using=alias).as_sql()
     lookups = queryset._prefetch_related_lookups
-    prefetched = [_prefetched(queryset.model, lookup) for lookup in lookups]
+    prefetched = [_prefetched(queryset.model, lookup, alias, above) for lookup in lookups]
     place = (
         queryset.model._meta.label_lower,
         home_of(alias),
@@ -103,18 +112,32 @@ def _annotated(annotation: tuple[str, Any]) -> tuple[str, str]:
     return name, path_of(type(getattr(expression, "_output_field_or_none", None)))
 
 
-def _prefetched(model: type[Model], lookup: Any) -> Reading:
+def _prefetched(model: type[Model], lookup: Any, alias: str, above: tuple[Any, ...]) -> Reading:
     if not isinstance(lookup, Prefetch):
-        return Reading((str(lookup),), frozenset(_models_on(model, str(lookup))))
-    inner = None if lookup.queryset is None else reading_of(lookup.queryset)
-    place = lookup.prefetch_through, lookup.prefetch_to, inner and inner.place
-    models = frozenset(_models_on(model, lookup.prefetch_through))
-    return Reading(place, models if inner is None else models | inner.models)
+        place: tuple[Any, ...] = (str(lookup),)
+        parts = list(_steps(model, str(lookup), alias, above))
+    else:
+        place = lookup.prefetch_through, lookup.prefetch_to
+        parts = list(_steps(model, lookup.prefetch_through, alias, above, lookup.queryset))
+    return Reading(
+        (*place, *(part.place for part in parts)),
+        frozenset().union(*(part.models for part in parts)),
+    )
 
 
-def _models_on(model: type[Model], path: str) -> Iterator[type[Model]]:
-    """Yield the models on the way of a prefetch. Raises `UncacheableFunction` where it cannot be told."""
-    for part in path.split("__"):
+def _steps(
+    model: type[Model],
+    path: str,
+    alias: str,
+    above: tuple[Any, ...],
+    last: Any = None,
+) -> Iterator[Reading]:
+    """Yield what each step of a prefetch reads, the `last` by a queryset of its own, if there is one.
+
+    Raises `UncacheableFunction` where it cannot be told.
+    """
+    steps = path.split("__")
+    for position, part in enumerate(steps, 1):
         relation = _relations(model).get(part)
         related = getattr(relation, "related_model", None)
         if not isinstance(related, type):
@@ -123,12 +146,45 @@ def _models_on(model: type[Model], path: str) -> Iterator[type[Model]]:
                 " Put the query into a function with @cached(depends_on=[...])."
             )
             raise UncacheableFunction(msg)
-        through = getattr(getattr(relation, "remote_field", None), "through", None)
-        through = through or getattr(relation, "through", None)
-        if through is not None:
-            yield through._meta.auto_created or through
-        yield related
+        yield Reading((), frozenset({related, *_through(relation)}))
+        if last is not None and position == len(steps):
+            yield _inner(last, above)
+        else:
+            yield _managed(relation, alias, above)
         model = related
+
+
+def _through(relation: Any) -> Iterator[type[Model]]:
+    through = getattr(getattr(relation, "remote_field", None), "through", None)
+    through = through or getattr(relation, "through", None)
+    if through is not None:
+        yield through._meta.auto_created or through
+
+
+def _managed(relation: Any, alias: str, above: tuple[Any, ...]) -> Reading:
+    """Return what Django reads by a manager of the related model, which may join, filter and prefetch.
+
+    By the class of the default one for many objects, by the base one for a single object
+    (https://docs.djangoproject.com/en/stable/topics/db/managers/#default-managers).
+    """
+    related = relation.related_model
+    if relation.one_to_many or relation.many_to_many:
+        manager = type(related._default_manager)()
+        manager.model = related
+    else:
+        manager = related._base_manager
+    if (type(manager), related) in above:  # two that prefetch each other: what they read is told
+        return _NOTHING
+    queryset = manager.get_queryset()
+    # By the alias of the whole, since a router would have to be asked with an instance that is not there yet.
+    return _inner(queryset.using(queryset._db or alias), (*above, (type(manager), related)))
+
+
+def _inner(queryset: Any, above: tuple[Any, ...]) -> Reading:
+    try:
+        return _reading(queryset, above)
+    except EmptyResultSet:  # of this prefetch alone
+        return _NOTHING
 
 
 def _relations(model: type[Model]) -> dict[str, Any]:

@@ -10,15 +10,18 @@ It ends with any write to a table that the query reads, joined, in subqueries or
 asks the cache: all else that a queryset does stays a query.
 """
 
+# ruff: noqa: SLF001 - Django keeps there what a queryset is made of
+
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 
 from scalekit.cache.announced import require_announced
 from scalekit.cache.decorators import cached
@@ -58,7 +61,7 @@ class CachedQuerySet(QuerySet[M]):
         `UncacheableFunction` for a query, that cannot be kept, and `UnwatchedModel` for a model that is not in
         SCALEKIT_CACHE_MODELS.
         """
-        queryset = self.all()
+        queryset = _orphaned(self)
         try:
             reading = reading_of(queryset)
         except EmptyResultSet:
@@ -66,7 +69,7 @@ class CachedQuerySet(QuerySet[M]):
         asked = Asked(queryset, tuple(tags), (*reading.models, *depends_on))
         require_announced(_name(self.model), options.get("alias", "default"), asked.depends_on)
         ask = _kept(_rows, self.model, ttl, tuple(sorted(options.items())))
-        return ask(reading.place, asked)  # type: ignore[no-any-return]  # rows, or what values() gives
+        return _adopted(ask(reading.place, asked), self)
 
     async def acached(
         self,
@@ -77,7 +80,7 @@ class CachedQuerySet(QuerySet[M]):
         **options: Any,
     ) -> list[Any]:
         """Do as `cached` does."""
-        queryset = self.all()
+        queryset = _orphaned(self)
         try:
             reading = reading_of(queryset)
         except EmptyResultSet:
@@ -85,7 +88,44 @@ class CachedQuerySet(QuerySet[M]):
         asked = Asked(queryset, tuple(tags), (*reading.models, *depends_on))
         require_announced(_name(self.model), options.get("alias", "default"), asked.depends_on)
         ask = _kept(_arows, self.model, ttl, tuple(sorted(options.items())))
-        return await ask(reading.place, asked)  # type: ignore[no-any-return]
+        return _adopted(await ask(reading.place, asked), self)
+
+
+def _orphaned(queryset: Any) -> Any:
+    """Return a copy whose rows do not hold the objects that it was asked through, such as `user` in user.photos.
+
+    Those belong to the caller: kept with the rows they would be pickled, with all they have loaded, and shown
+    to others after they have changed. Where to read is still told by them, as a router's hint.
+    """
+    orphaned = queryset.all()
+    orphaned._known_related_objects = {}
+    orphaned._prefetch_related_lookups = tuple(
+        map(_orphaned_lookup, orphaned._prefetch_related_lookups)
+    )
+    return orphaned
+
+
+def _orphaned_lookup(lookup: Any) -> Any:
+    if not isinstance(lookup, Prefetch) or lookup.queryset is None:
+        return lookup
+    orphaned = copy(lookup)
+    orphaned.queryset = _orphaned(lookup.queryset)
+    return orphaned
+
+
+def _adopted(rows: list[Any], queryset: Any) -> list[Any]:
+    """Give the rows the caller's own objects, where Django's ModelIterable would have given them."""
+    for field, objects in queryset._known_related_objects.items():
+        names = [local.attname for local in field.local_related_fields]
+        for row in rows:
+            if not isinstance(row, Model) or field.is_cached(row):
+                continue
+            if all(name in row.__dict__ for name in names):  # deferred ones would be asked for
+                values = field.get_local_related_value(row)
+                found = objects.get(values if len(names) > 1 else values[0])
+                if found is not None:
+                    setattr(row, field.name, found)
+    return rows
 
 
 def _rows(_: object, asked: Asked) -> list[Any]:

@@ -69,6 +69,26 @@ class Country(Model):
     name = models.CharField(max_length=50)
 
 
+class OfAna(models.Manager):
+    """Joins a table that no query through it names."""
+
+    whose = "ana"
+
+    def get_queryset(self):
+        return super().get_queryset().filter(owner__name=self.whose)
+
+
+class Album(Model):
+    name = models.CharField(max_length=50)
+
+
+class Print(Model):
+    album = models.ForeignKey(Album, models.CASCADE, related_name="prints")
+    owner = models.ForeignKey(Owner, models.CASCADE)
+
+    objects = OfAna()
+
+
 class Seat(Model):
     pk = models.CompositePrimaryKey("line", "number")
     line = models.IntegerField()
