@@ -167,11 +167,10 @@ class FailoverCache(LayerCache):
         try:
             answer = call(self.first)
         except Exception as error:
-            if is_outage(error):
+            if is_outage(error, self.first):
                 outage.failed(error)
                 return _DOWN
-            outage.succeeded()
-            raise
+            raise  # no word on the server, which may not have been asked: a probe is due again later
         outage.succeeded()
         return answer
 
@@ -182,10 +181,9 @@ class FailoverCache(LayerCache):
         try:
             answer = call(self.gutter)
         except Exception as error:
-            if is_outage(error):
+            if is_outage(error, self.gutter):
                 breaker.failed()
                 raise CachesDown(f"{names} are down: {error}") from error
-            breaker.succeeded()
             raise
         breaker.succeeded()
         return answer

@@ -7,13 +7,14 @@ the other processes, which may have noticed nothing, need not wait for a call of
 
 from __future__ import annotations
 
-import pickle
 import threading
-import zlib
 from collections import OrderedDict
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from django.core.cache.backends.db import BaseDatabaseCache
+from django.db.utils import Error as DatabaseError
 
 from scalekit.cache.breaker import Breaker
 from scalekit.cache.conf import settings
@@ -29,21 +30,33 @@ REPAY_SECONDS = 1.0  # between two tries to repay
 _TOGETHER = 1000  # keys deleted in one round trip
 _PROBE = "scalekit:alive"
 
-# A wrong call, or a value that cannot be read: the caller's to see, and no reason to leave the cache alone.
-_MISTAKES = (
-    *(ValueError, TypeError, LookupError, AttributeError, ImportError, EOFError),
-    *(pickle.PickleError, zlib.error),
+# Whose exceptions say that a server failed; all others come from the value, or from the code that made it.
+_CLIENTS = (
+    *("redis", "valkey", "django_redis", "django_valkey"),
+    *("pymemcache", "pylibmc"),
+)
+# What a client library finds wrong with the call or the value, without asking the server.
+_FAULTS = frozenset(
+    {"DataError", "LockError", "CompressorError", "MemcacheClientError"}
+    | {"BadKeyProvided", "InvalidArguments", "TooBig", "NotFound"}
 )
 
 
-def is_outage(error: BaseException) -> bool:
-    """Return whether the server did not do its work, rather than find fault with what it was asked."""
-    if isinstance(error, _MISTAKES):
-        return False
-    names = {kind.__name__ for kind in type(error).__mro__}
+def is_outage(error: BaseException, cache: BaseCache) -> bool:
+    """Return whether the server of `cache` did not do its work, rather than find fault with what it was asked."""
+    kinds = type(error).__mro__
+    names = {kind.__name__ for kind in kinds}
     if "ResponseError" in names:  # READONLY, OOM, MISCONF ... : it serves nobody as it should
         return not str(error).startswith(("WRONGTYPE", "ERR ", "value is not", "hash value is not"))
-    return "DataError" not in names
+    if _FAULTS & names:
+        return False
+    if isinstance(error, DatabaseError):  # of any other cache: a value that asked a database
+        return isinstance(cache, BaseDatabaseCache)
+    return isinstance(error, OSError) or any(_is_of_client(kind) for kind in kinds)
+
+
+def _is_of_client(kind: type) -> bool:
+    return kind.__module__.lstrip("_").startswith(_CLIENTS)  # _pylibmc is the compiled part
 
 
 class Outage:

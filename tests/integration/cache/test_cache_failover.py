@@ -10,7 +10,11 @@ import time
 from time import monotonic
 
 import pytest
+import redis.exceptions
 from django.core.cache import caches
+from django.core.cache.backends.db import DatabaseCache
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import OperationalError
 from tiers import FAILOVER, eventually, redis_entry
 
 from scalekit.cache.backends import outages
@@ -199,6 +203,69 @@ def test_a_wrong_call_is_the_caller_s(cache):
     with pytest.raises(Exception, match="WRONGTYPE"):
         cache.get("list")
     assert not cache._pools.first.breaker.is_open
+
+
+class Stubborn:
+    """Cannot be pickled, for a reason of its own."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no"),
+        RecursionError("no"),
+        ObjectDoesNotExist("no"),
+        OperationalError("the site's database is down, not the cache"),
+        TypeError("no"),
+    ],
+)
+def test_a_value_that_cannot_be_stored_is_the_caller_s(cache, error):
+    cache.set("k", 1)
+    with pytest.raises(type(error)):
+        cache.set("k", Stubborn(error))
+    assert not cache._pools.first.breaker.is_open
+    assert not cache._pools.gutter.is_open
+    assert below("first", "k") == 1
+    assert not cache._pools.first.owes
+
+
+def test_a_value_that_cannot_be_stored_ends_no_outage(cache, first, settings):
+    settings.SCALEKIT_CACHE_BREAKER_SECONDS = 0
+    first.kill()
+    cache.get("k")
+    with pytest.raises(RuntimeError):
+        cache.set("k", Stubborn(RuntimeError("no")))
+    assert cache._pools.first.breaker.is_open
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (redis.exceptions.TimeoutError(), True),
+        (redis.exceptions.ClusterDownError("CLUSTERDOWN"), True),
+        (redis.exceptions.ReadOnlyError("READONLY"), True),
+        (redis.exceptions.DataError(), False),
+        (redis.exceptions.ResponseError("WRONGTYPE"), False),
+        (MemoryError(), False),
+        (RuntimeError(), False),
+        (OperationalError(), False),
+    ],
+)
+def test_an_outage_is_what_a_server_or_its_client_says(cache, error, expected):
+    assert outages.is_outage(error, cache.first) is expected
+
+
+def test_a_database_that_is_down_is_an_outage_of_a_cache_in_it():
+    assert outages.is_outage(OperationalError(), DatabaseCache("table", {}))
 
 
 def test_both_down_is_one_error_and_quick(cache, first, gutter):
