@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.exceptions import UncacheableFunction
 from scalekit.cache.keys import prefix_of
@@ -18,9 +18,10 @@ _TOGETHER = 500  # keys in one round trip
 
 
 def keys_of(alias: str, function: str) -> Iterator[tuple[str, ...]]:
-    """Yield the keys on the server of a function's values, some hundred at a time, running loads' included.
+    """Return the keys on the server of a function's values, some hundred at a time, running loads' included.
 
-    Raises `UncacheableFunction` for a cache that cannot list its keys, ConnectionError for one that is gone.
+    Raises `UncacheableFunction` at once for a cache that cannot list its keys, and ConnectionError, as the keys
+    are walked through, for one that is gone.
     """
     client = getattr(store_of(alias).server, "client", None)
     if client is None:
@@ -29,7 +30,10 @@ def keys_of(alias: str, function: str) -> Iterator[tuple[str, ...]]:
             " of them by another version= of the function."
         )
         raise UncacheableFunction(msg)
-    prefix = store_of(alias).made_key(prefix_of(function))
+    return _walk(client, alias, store_of(alias).made_key(prefix_of(function)))
+
+
+def _walk(client: Any, alias: str, prefix: str) -> Iterator[tuple[str, ...]]:
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
     found = client.scan_iter(match=pattern, count=_TOGETHER)
     keys = (key.decode() if isinstance(key, bytes) else key for key in found)

@@ -13,6 +13,8 @@ from django.db import connections
 
 from scalekit.cache.exceptions import UncacheableFunction
 from scalekit.cache.functions import CachedCoroutineFunction, CachedFunction
+from scalekit.cache.store import store_of
+from scalekit.cache.values import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,13 +66,17 @@ class Warming:
             connections.close_all()
 
     def _call(self, job: Job) -> str | None:
-        """Make one call; return what went wrong."""
+        """Make one call; return what went wrong, with it or with keeping what it returned."""
         function, *args = job
-        call = function.refresh if self._refresh else function
         try:
-            (async_to_sync(call) if iscoroutinefunction(function) else call)(*args)
+            _answer(function.refresh if self._refresh else function, args)
+            missing = _answer(function.peek, args) is MISSING
         except Exception as error:  # noqa: BLE001 - of the project's own function
             return f"{function!r}{tuple(args)!r}: {error!r}"
+        if store_of(function.alias).is_down:
+            return f"{function!r}{tuple(args)!r}: CACHES[{function.alias!r}] does not answer"
+        if missing:
+            return f"{function!r}{tuple(args)!r}: was loaded, but is not in the cache"
         return None
 
     def _count(self, error: str | None) -> None:
@@ -80,6 +86,10 @@ class Warming:
                 self._warmed.failed += 1
                 self._warmed.errors = [*self._warmed.errors, error][:_ERRORS]
             self._told(self._warmed)
+
+
+def _answer(call: Any, args: list[Any]) -> Any:
+    return (async_to_sync(call) if iscoroutinefunction(call) else call)(*args)
 
 
 def checked(jobs: Iterable[Any], warmer: str) -> Iterator[Job]:

@@ -200,6 +200,30 @@ def test_arguments_that_are_no_json_are_refused():
         call_command("cache_invalidate", "--function", NAME, "--arguments", "3")
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"function": "nowhere.at.all", "arguments": ([], {})},
+        {"function": NAME, "arguments": ([1, 2, 3], {})},
+        {"function": NAME, "arguments": ([], {"nothing": 1})},
+        {"function": NAME, "alias": "lost"},
+        {"function": NAME, "alias": "local"},
+        {"function": f"{__name__}.keyed", "arguments": (["a"], {})},
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_ended(wrong, dry_run):
+    square(5)
+    with pytest.raises(CommandError):
+        call_command("cache_invalidate", tag=["n:5"], dry_run=dry_run, **wrong)
+    assert_cached(square, 5)
+
+
+@cached(ttl=60, key=lambda number: number + 1)
+def keyed(number):
+    return number
+
+
 @pytest.mark.parametrize(
     ("command", "options"),
     [
@@ -259,6 +283,36 @@ def test_a_call_that_fails_fails_the_command_at_the_end(capsys):
         call_command("cache_warm", f"{__name__}.mixed")
     assert "1 ready, 1 failed" in capsys.readouterr().out
     assert_cached(square, 1)
+
+
+@pytest.mark.parametrize("warmer", ["squares", "cubes"])
+def test_a_cache_that_is_down_is_not_ready(scalekit_servers, settings, capsys, warmer):
+    server = scalekit_servers.valkey("cold")
+    settings.CACHES = {
+        "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": server.url}
+    }
+    settings.SCALEKIT_CACHE_BREAKER_SECONDS = 60
+    server.kill()
+    with pytest.raises(CommandError, match=warmer):
+        call_command("cache_warm", f"{__name__}.{warmer}", threads=2)
+    told = capsys.readouterr()
+    assert " 0 ready" in told.out
+    assert "CACHES['default'] does not answer" in told.err
+
+
+def test_a_value_that_is_not_kept_is_not_ready(capsys):
+    with pytest.raises(CommandError, match="nothings"):
+        call_command("cache_warm", f"{__name__}.nothings")
+    assert "is not in the cache" in capsys.readouterr().err
+
+
+def nothings():
+    yield nothing, 1
+
+
+@cached(ttl=60, cache_none=False)
+def nothing(number):
+    return None
 
 
 @pytest.mark.parametrize(

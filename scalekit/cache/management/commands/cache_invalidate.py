@@ -64,36 +64,20 @@ class Command(BaseCommand):
             raise CommandError("--arguments are those of a --function: name it.")
         if not (tags or options["model"] or function):
             raise CommandError("Name what is to end: --tag, --model or --function.")
+        dry_run = options["dry_run"]
         try:
             rows = [_row(text) for text in options["model"]]
-            if not options["dry_run"]:
+            ending = (
+                _ending(options) if function else None
+            )  # all that may be wrong, before any write
+            if not dry_run:
                 invalidate_tags(*tags)
                 invalidate_models(*rows)
-            self._say(options["dry_run"], [*tags, *options["model"]])
-            if function:
-                self._function(options)
+            self._say(dry_run, [*tags, *options["model"]])
+            if ending is not None:
+                self._say(dry_run, [ending.end(dry_run=dry_run)])
         except (UncacheableArgument, UncacheableFunction, ConnectionError) as error:
             raise CommandError(str(error)) from error
-
-    def _function(self, options: dict[str, Any]) -> None:
-        path, dry_run = options["function"], options["dry_run"]
-        if options["arguments"] is not None:
-            args, kwargs = options["arguments"]
-            function = cached_at(path)
-            if not dry_run:
-                _invalidate_call(function, args, kwargs)
-            self._say(dry_run, [f"{path}(*{args}, **{kwargs})"])
-            return
-        if options["alias"] not in caches.settings:
-            raise CommandError(
-                f"CACHES has no {options['alias']!r}; it has {', '.join(caches.settings)}."
-            )
-        count = 0
-        for keys in keys_of(options["alias"], path):
-            count += len(keys)
-            if not dry_run:
-                invalidate(options["alias"], keys)
-        self._say(dry_run, [f"{count} values of {path}"])
 
     def _say(self, dry_run: bool, ended: list[str]) -> None:
         """Say what was ended. Raises CommandError if a cache did not hear it."""
@@ -104,6 +88,50 @@ class Command(BaseCommand):
             )
         for name in ended:
             self.stdout.write(f"{'would end' if dry_run else 'ended'} {name}")
+
+
+class OneCall:
+    """The value of one call. Raises CommandError for a call that there cannot be."""
+
+    def __init__(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self._function, self._args, self._kwargs = cached_at(path), args, kwargs
+        self._said = f"{path}(*{args}, **{kwargs})"
+        try:
+            self._function._key(tuple(args), kwargs)  # noqa: SLF001 - of our own class
+        except Exception as error:  # a key= of the project's own may raise anything
+            raise CommandError(f"{self._said} is no call of it: {error}") from error
+
+    def end(self, *, dry_run: bool) -> str:
+        """Return what was ended, or would be."""
+        if not dry_run:
+            forget = self._function.invalidate
+            forget = async_to_sync(forget) if iscoroutinefunction(forget) else forget
+            forget(*self._args, **self._kwargs)
+        return self._said
+
+
+class AllCalls:
+    """All values of a function. Raises CommandError, and what `keys_of` raises."""
+
+    def __init__(self, path: str, alias: str) -> None:
+        if alias not in caches.settings:
+            raise CommandError(f"CACHES has no {alias!r}; it has {', '.join(caches.settings)}.")
+        self._path, self._alias, self._keys = path, alias, keys_of(alias, path)
+
+    def end(self, *, dry_run: bool) -> str:
+        """Do as `OneCall.end` does."""
+        count = 0
+        for keys in self._keys:
+            count += len(keys)
+            if not dry_run:
+                invalidate(self._alias, keys)
+        return f"{count} values of {self._path}"
+
+
+def _ending(options: dict[str, Any]) -> OneCall | AllCalls:
+    if options["arguments"] is None:
+        return AllCalls(options["function"], options["alias"])
+    return OneCall(options["function"], *options["arguments"])
 
 
 def cached_at(path: str) -> Any:
@@ -123,11 +151,6 @@ def cached_at(path: str) -> Any:
             f"{path} is no cached function. Without --arguments all values of that name are ended."
         )
     return found
-
-
-def _invalidate_call(function: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
-    forget = function.invalidate
-    (async_to_sync(forget) if iscoroutinefunction(forget) else forget)(*args, **kwargs)
 
 
 def _row(text: str) -> Any:

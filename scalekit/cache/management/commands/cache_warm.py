@@ -28,7 +28,8 @@ A warmer is a function that says which calls should be answered from the cache:
   manage.py cache_warm                       # those in SCALEKIT_CACHE_WARMERS
   manage.py cache_warm --refresh             # load anew what is there already
 
-Run it before a new cache server, or a release with other keys, gets visitors. The command fails if a call does.
+Run it before a new cache server, or a release with other keys, gets visitors. The command fails
+if a call does, or if what it returned is not in the cache afterwards.
 """
 
 
