@@ -7,8 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.exceptions import LoadTimedOut
-from scalekit.cache.flights import View, loop_flights
-from scalekit.cache.invalidation.base import ainvalidate, is_dirty
+from scalekit.cache.flights import Lonely, View, loop_flights
+from scalekit.cache.invalidation.base import ainvalidate, is_dirty, sees_commits
 from scalekit.cache.reading import Reading
 from scalekit.cache.stampede import notes
 from scalekit.cache.stampede.doing import LoopDoer
@@ -65,6 +65,8 @@ class LoopReading(Reading):
             doer = LoopDoer(store, self.policy.function, call, flight)
             return await adrive(leader.fly(flight, found, deadline), doer)
 
+        if not sees_commits():  # it is for nobody else
+            return self.landed(store, question, await fly(Lonely()), joined=False)
         view = self.view(store, question, found)
         while True:
             landing, joined = await self._run(question, fly, view, deadline)
@@ -78,6 +80,9 @@ class LoopReading(Reading):
         """Return what `call` returns now, and store it."""
         store = self.store
         if is_dirty(question.keys):
+            return await call()
+        if not sees_commits():  # it cannot be stored, so that the commit ends what is
+            await ainvalidate(self.policy.alias, (question.key,))
             return await call()
         leader = self.leader(store, question)
 

@@ -7,8 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.exceptions import LoadTimedOut
-from scalekit.cache.flights import View, thread_flights
-from scalekit.cache.invalidation.base import invalidate, is_dirty
+from scalekit.cache.flights import Lonely, View, thread_flights
+from scalekit.cache.invalidation.base import invalidate, is_dirty, sees_commits
 from scalekit.cache.reading import Reading
 from scalekit.cache.stampede import notes, tasks
 from scalekit.cache.stampede.background import background
@@ -63,6 +63,8 @@ class ThreadReading(Reading):
             doer = ThreadDoer(store, self.policy.function, call, flight)
             return drive(leader.fly(flight, found, deadline), doer)
 
+        if not sees_commits():  # it is for nobody else
+            return self.landed(store, question, fly(Lonely()), joined=False)
         view = self.view(store, question, found)
         while True:
             landing, joined = self._run(question, fly, view, deadline)
@@ -76,6 +78,9 @@ class ThreadReading(Reading):
         """Return what `call` returns now, and store it."""
         store = self.store
         if is_dirty(question.keys):
+            return call()
+        if not sees_commits():  # it cannot be stored, so that the commit ends what is
+            invalidate(self.policy.alias, (question.key,))
             return call()
         leader = self.leader(store, question)
 

@@ -146,13 +146,10 @@ def test_names_follow_the_tenant(tenants):
     tenants.set("public")
 
 
-def test_no_statement_is_looked_at_while_nothing_depends_on_models(settings, monkeypatch):
-    settings.SCALEKIT_CACHE_MODELS = []
-    monkeypatch.setattr(watched, "_learned", set())
-    monkeypatch.setattr(watched, "_models_matter", False)
+def test_every_connection_is_looked_at_once():
     connection.close()
     connection.execute_wrappers.clear()
-    connection.ensure_connection()
-    assert observe not in connection.execute_wrappers
-    settings.SCALEKIT_CACHE_MODELS = ["gallery"]
-    assert observe in connection.execute_wrappers
+    for _ in range(2):
+        connection.close()
+        connection.ensure_connection()
+    assert connection.execute_wrappers == [observe]

@@ -174,10 +174,26 @@ def test_tags_end_at_once_outside_transactions(told):
     assert told.told == [("changed", {"tag:user:42"})]
 
 
-def test_tags_of_a_rollback_stay(told):
+def test_tags_of_a_rollback_end_since_what_was_written_under_them_may_be_kept(told):
     with rolled_back():
+        Photo.objects.create(title="sea")
         invalidate_tags("user:42")
-    assert told.words == ["hold", "unchanged"]
+    assert told.words == ["hold", "hold", "unchanged", "changed"]
+    assert told.ended == {"tag:user:42"}
+
+
+def test_tags_of_a_savepoint_end_with_its_rollback(told):
+    with transaction.atomic():
+        with rolled_back():
+            invalidate_tags("user:42")
+        assert told.ended == {"tag:user:42"}
+
+
+def test_a_name_that_was_held_already_ends_with_a_rollback_if_it_is_ended_by_hand(told):
+    with rolled_back():
+        Photo.objects.create(title="sea")
+        invalidate_models(Photo)
+    assert "model:gallery.photo" in told.ended
 
 
 def test_tags_end_in_async_code_too(told):

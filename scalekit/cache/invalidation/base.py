@@ -11,13 +11,9 @@ from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction
 from scalekit.cache.invalidation.facts import seeing
 from scalekit.cache.invalidation.models import names_of
 from scalekit.cache.invalidation.naming import on_server, prefix_of, tag_name
+from scalekit.cache.invalidation.opened import open_connections
 from scalekit.cache.invalidation.snapshots import sees_commits
-from scalekit.cache.invalidation.transactions import (
-    end,
-    is_dirty,
-    open_connections,
-    transaction_of,
-)
+from scalekit.cache.invalidation.transactions import end, is_dirty, note_write, transaction_of
 from scalekit.cache.invalidation.watched import watched
 
 if TYPE_CHECKING:
@@ -112,15 +108,19 @@ def _items(option: str, returned: Any) -> Iterable[Any]:
 
 
 def invalidate(alias: str, names: Iterable[str]) -> None:
-    """End `names` (entries' or stamps' keys on the server): on commit in a transaction, else at once.
+    """End `names` (entries' or stamps' keys on the server): at the end of a transaction, else at once.
 
-    With several transactions open in this thread each of them ends the names, the last of them for good.
+    Also at a rollback: what made this necessary may have been no statement that could be seen, so that a load
+    after it was kept. With several transactions open in this thread each of them ends the names, the last of them for good.
     """
     names = list(dict.fromkeys(names))
-    transactions = [transaction_of(connection) for connection in open_connections()]
-    for transaction in transactions:
-        transaction.hold({alias: names})
-    if names and not transactions:
+    if not names:
+        return
+    opened = open_connections()
+    for connection in opened:
+        note_write(connection)
+        transaction_of(connection).hold_by_hand(alias, names)
+    if not opened:
         end(alias, names)
 
 

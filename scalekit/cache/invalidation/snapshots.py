@@ -1,4 +1,4 @@
-"""Whether a transaction shows what others commit while it is open."""
+"""Whether what is loaded here and now is what everybody may see: committed, and not of an old snapshot."""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ from typing import Any
 
 from django.db import connections
 
-from scalekit.cache.invalidation.transactions import is_of_test, is_open
+from scalekit.cache.invalidation.opened import is_of_test, is_open_unseen
+from scalekit.cache.invalidation.transactions import has_written
+from scalekit.cache.invalidation.watching import is_watched
 
 _COMMITTED = {"READ_COMMITTED", "READ_UNCOMMITTED", "READ COMMITTED", "READ UNCOMMITTED"}
 
 
 def sees_commits() -> bool:
-    """Return whether a load here and now sees what is committed now; asked once a miss.
+    """Return whether a load here and now sees what is committed now, and nothing else; asked twice a miss.
 
-    False in a transaction that reads from a snapshot, which may be older than the stamps: what is loaded there
-    may not be kept.
+    False in a transaction that has written: what it shows may be rolled back. False in one that reads from a
+    snapshot, which may be older than the stamps. What is loaded there may not be kept, nor given to others.
     """
-    return not any(
-        is_open(connection) and not is_of_test(connection) and _has_snapshot(connection)
+    return not has_written() and not any(
+        is_open_unseen(connection) or _shows_its_own(connection)
         for connection in connections.all(initialized_only=True)
     )
+
+
+def _shows_its_own(connection: Any) -> bool:
+    """Return whether a block of `atomic()` has a snapshot, or may have written unseen."""
+    if not connection.in_atomic_block or is_of_test(connection):
+        return False
+    return _has_snapshot(connection) or not is_watched(connection)
 
 
 def _has_snapshot(connection: Any) -> bool:

@@ -18,6 +18,33 @@ if TYPE_CHECKING:
 
 _LONG = 8000  # characters: a bulk insert, whose rows are too many to be told one by one
 _HEAD = 1000
+_READING = frozenset(
+    {
+        "SELECT",
+        "WITH",
+        "VALUES",
+        "TABLE",
+        "SHOW",
+        "EXPLAIN",
+        "DESCRIBE",
+        "DESC",
+        "PRAGMA",
+        "SET",
+        "RESET",
+    }
+    | {
+        "DECLARE",
+        "FETCH",
+        "MOVE",
+        "CLOSE",
+        "LOCK",
+        "BEGIN",
+        "START",
+        "SAVEPOINT",
+        "RELEASE",
+        "ROLLBACK",
+    }
+)
 _PLAIN = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 _NO_VERB_BEFORE_UPDATE = frozenset(
     {"FOR", "ON", "DO", "KEY", "BEFORE", "AFTER", "OR", "OF", "GRANT"}
@@ -77,6 +104,16 @@ def writes_of(sql: str) -> tuple[Write, ...]:
     if head.startswith(_PLAIN) and ";" not in sql and "WITH" not in head:
         return tuple(Write(w.table, w.verb) for w in _writes(tokens_of(head.lower())))[:1]
     return tuple(_writes(tokens_of(sql)))
+
+
+def only_reads(sql: str) -> bool:
+    """Return whether `sql` writes nothing to any table, as far as a statement shows it."""
+    return _first_word(sql[:_HEAD]) in _READING and not writes_of(sql)
+
+
+@lru_cache(maxsize=1024)
+def _first_word(head: str) -> str:
+    return next((token.word for token in tokens_of(head) if token.text != "("), "")
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,8 @@
 
 From the first write of a name until the transaction ends nothing that depends on it is read from the cache or
 kept there, so that a writer killed between COMMIT and release leaves nothing stale: its hold ends by itself, as a
-change. A rollback, also one to a savepoint, ends the hold and nothing else.
+change. A rollback, also one to a savepoint, ends the hold and nothing else; a name that was ended by hand it ends:
+what was written under it may have been seen by no statement, and so have been kept.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.db import connections
 from scalekit.cache.conf import settings
 from scalekit.cache.events import CACHE_NAMES_ENDED
 from scalekit.cache.invalidation.facts import facts_of_write, replica_seconds
+from scalekit.cache.invalidation.opened import is_in_test, own_block
 from scalekit.cache.store import store_of
 from scalekit.core.context import current_unit, unit_of_work
 
@@ -39,6 +41,7 @@ class Transaction:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.holder = token_hex(8)
         self.open = True
+        self.is_of_test = False
         self.names: set[str] = set()
         unit = current_unit()
         self.unit: Unit = {} if unit is None else unit
@@ -46,7 +49,13 @@ class Transaction:
         self._pid = os.getpid()
         self._block: str | None = None
         self._is_new_block = False
+        self._by_hand: set[str] = set()
         self._parts: list[_Part] = []
+
+    @property
+    def has_written(self) -> bool:
+        """Return whether anything was written that is not rolled back yet."""
+        return self.open and bool(self._parts)
 
     @property
     def is_large(self) -> bool:
@@ -56,6 +65,15 @@ class Transaction:
         """Hold those of `names` that are not held yet, in one round trip to each cache."""
         for alias, fresh in self._noted(names).items():
             store_of(alias).hold(fresh, settings.HOLD_SECONDS, holder=self.holder)
+
+    def hold_by_hand(self, alias: str, names: list[str]) -> None:
+        """Hold names that end with a rollback, too."""
+        self._by_hand.update(names)
+        self.hold({alias: names})
+
+    def note(self) -> None:
+        """Note that something is written, whether it ends names or not."""
+        self._part()
 
     def add(self, names: Mapping[str, Iterable[str]]) -> None:
         """End `names` with the others, without holding them: rows that nobody could have read before."""
@@ -73,7 +91,7 @@ class Transaction:
             for alias, names in part.names.items():
                 both.setdefault(alias, []).extend(names)
         self._release(both, changed=changed)
-        self.names = set()
+        self.names, self._by_hand = set(), set()
 
     def rolled_back(self, part: _Part) -> None:
         """End the holds of a part that Django has forgotten."""
@@ -84,7 +102,14 @@ class Transaction:
         self._parts.remove(part)
         self.names.difference_update(*part.names.values())
         self.open = bool(self._parts)
-        self._release(part.names, changed=self._may_have_committed())
+        by_hand = {
+            alias: [n for n in some if n in self._by_hand] for alias, some in part.names.items()
+        }
+        others = {
+            alias: [n for n in some if n not in self._by_hand] for alias, some in part.names.items()
+        }
+        self._release(others, changed=self._may_have_committed())
+        self._release(by_hand, changed=True)
 
     def _noted(self, names: Mapping[str, Iterable[str]]) -> Names:
         fresh = {alias: [n for n in some if n not in self.names] for alias, some in names.items()}
@@ -115,14 +140,15 @@ class Transaction:
 
     def begin_block(self, connection: Any) -> None:
         """Let a `TestCase`, which never commits, capture a hook of each block of the code that it tests."""
-        own = [block for block in connection.atomic_blocks if not block._from_testcase]  # noqa: SLF001
-        savepoint = connection.savepoint_ids[-len(own)] if own else None
+        savepoint = own_block(connection)
         if savepoint is None or savepoint != self._block:
             self._block, self._is_new_block = savepoint, True
 
     def _release(self, names: Names, *, changed: bool) -> None:
         with unit_of_work(self.unit):
             for alias, some in names.items():
+                if not some:
+                    continue
                 if changed:
                     end(alias, some, holder=self.holder)
                 else:
@@ -174,6 +200,7 @@ def end(alias: str, names: list[str], *, holder: str | None = None) -> None:
 
 
 _open: WeakKeyDictionary[BaseDatabaseWrapper, Transaction] = WeakKeyDictionary()
+_written_blocks: WeakKeyDictionary[BaseDatabaseWrapper, str | None] = WeakKeyDictionary()
 _writing: ContextVar[tuple[Transaction, ...]] = ContextVar("scalekit_cache_writing", default=())
 
 
@@ -188,9 +215,34 @@ def transaction_of(connection: BaseDatabaseWrapper) -> Transaction:
     if known is None or not known.open:
         known = _open[connection] = Transaction(connection)
         _writing.set((*(other for other in _writing.get() if other.open), known))
-    if is_in_test(connection):
+    known.is_of_test = is_in_test(connection)
+    if known.is_of_test:
         known.begin_block(connection)
     return known
+
+
+def note_write(connection: BaseDatabaseWrapper) -> None:
+    """Note that the open transaction of `connection` writes, so that nothing it loads is kept.
+
+    A test's own transaction holds what the test has made ready; there only the tested code's blocks count.
+    """
+    if not connection.in_atomic_block:
+        return
+    if is_in_test(connection):
+        _written_blocks[connection] = own_block(connection)
+    else:
+        transaction_of(connection).note()
+
+
+def has_written() -> bool:
+    """Return whether an open transaction of this thread or task has written anything."""
+    if any(known.has_written and not known.is_of_test for known in _writing.get()):
+        return True
+    return any(
+        _written_blocks.get(connection, None) is not None
+        and _written_blocks[connection] == own_block(connection)
+        for connection in connections.all(initialized_only=True)
+    )
 
 
 def is_dirty(names: Iterable[str]) -> bool:
@@ -199,31 +251,3 @@ def is_dirty(names: Iterable[str]) -> bool:
         if other.names and other.open and not other.names.isdisjoint(names):
             return True
     return False
-
-
-def is_open(connection: Any) -> bool:
-    """Return whether what is executed now commits later: in `atomic()`, or with autocommit off."""
-    if connection.in_atomic_block:
-        return True
-    return connection.connection is not None and not connection.autocommit
-
-
-def open_connections() -> list[BaseDatabaseWrapper]:
-    """Return this thread's connections that have something to commit.
-
-    A transaction that `TestCase` holds around a test counts only where no other is open, and then once.
-    """
-    begun = [c for c in connections.all(initialized_only=True) if is_open(c)]
-    real = [c for c in begun if not is_of_test(c)]
-    return real or begun[:1]
-
-
-def is_in_test(connection: Any) -> bool:
-    """Return whether a `TestCase` has begun the transaction that is open."""
-    return bool(connection.atomic_blocks[0]._from_testcase)  # noqa: SLF001
-
-
-def is_of_test(connection: Any) -> bool:
-    """Return whether only `TestCase` has begun; Django itself marks these blocks."""
-    blocks = connection.atomic_blocks
-    return bool(blocks) and all(block._from_testcase for block in blocks)  # noqa: SLF001

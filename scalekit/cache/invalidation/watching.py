@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError
+from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, connections
 from django.db.backends.signals import connection_created
 
 from scalekit.cache.invalidation.models import Target, names_of_rows
 from scalekit.cache.invalidation.naming import on_server
+from scalekit.cache.invalidation.opened import is_open
 from scalekit.cache.invalidation.rows import MOST_ROWS
-from scalekit.cache.invalidation.statements import writes_of
-from scalekit.cache.invalidation.transactions import is_open, transaction_of
+from scalekit.cache.invalidation.statements import only_reads, writes_of
+from scalekit.cache.invalidation.transactions import note_write, transaction_of
 from scalekit.cache.invalidation.watched import watched
 from scalekit.core.context import current_unit, unit_of_work
 
@@ -36,8 +36,10 @@ def observe(
     """Announce what a statement writes; a SELECT costs two looks at its text."""
     if type(sql) is str and sql.startswith(_QUIET) and ";" not in sql:
         return execute(sql, params, many, context)
-    writes = () if watched.is_empty else writes_of(text_of(sql))
-    found = _concerned(writes)
+    text = text_of(sql)
+    if not only_reads(text):
+        note_write(context["connection"])
+    found = [] if watched.is_empty else _concerned(writes_of(text))
     if not found:
         return execute(sql, params, many, context)
     return _announced(lambda: execute(sql, params, many, context), found, params, many, context)
@@ -175,33 +177,19 @@ def _be_first(connection: BaseDatabaseWrapper) -> None:
         wrappers.insert(0, observe)
 
 
-# By id, since a WeakSet may not be iterated while threads add to it.
-_connections: dict[int, ref[BaseDatabaseWrapper]] = {}
-
-
 def watch_connections() -> None:
-    """Look at every connection, of any thread, from the moment when something depends on models."""
-    watched.on_begin = _begin
-    connection_created.connect(_created, dispatch_uid="scalekit.cache.watching")
-    _begin()
-
-
-def _begin() -> None:
-    if not watched.is_empty:
-        for reference in list(_connections.values()):
-            connection = reference()
-            if connection is not None:
-                _watch(connection)
-
-
-def _created(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    key = id(connection)
-    _connections[key] = ref(connection, lambda _: _connections.pop(key, None))
-    if not watched.is_empty:
+    """Look at every connection, of any thread: whether a transaction has written matters to every load."""
+    connection_created.connect(_watch, dispatch_uid="scalekit.cache.watching")
+    for connection in connections.all(initialized_only=True):
         _watch(connection)
 
 
-def _watch(connection: BaseDatabaseWrapper) -> None:
+def is_watched(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the statements of a connection are seen."""
+    return observe in connection.execute_wrappers
+
+
+def _watch(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if observe not in connection.execute_wrappers:
         # First, since Django's `execute_wrapper()` removes the last one when its block ends.
         connection.execute_wrappers.insert(0, observe)

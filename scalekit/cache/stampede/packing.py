@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scalekit.cache.invalidation.base import sees_commits
 from scalekit.cache.stampede import notes, states
 from scalekit.cache.values import pack, unpack
 
@@ -32,7 +33,12 @@ class Packing:
     def packed(
         self, loaded: Loaded, stamps: bytes, facts: states.Facts
     ) -> tuple[bytes | None, int, Landing]:
-        """Return what to store (None: nothing), for how many ms, and what to tell those who wait."""
+        """Return what to store (None: nothing), for how many ms, and what to tell those who wait.
+
+        What a load has written itself, in a transaction that is still open, is for its caller alone.
+        """
+        if not sees_commits():
+            return None, 0, Landing(loaded.value, loaded.error, None, "miss", stamps)
         if loaded.error is not None:
             landing = Landing(None, loaded.error, None, "miss", stamps)
             if not self.policy.keeps_error(loaded.error):
