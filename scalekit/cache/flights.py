@@ -46,7 +46,7 @@ class Flight:
     def __init__(self, storing: Lock) -> None:
         self.stale = False
         self.asked: float | None = None  # for a lease, last
-        self.began: float | None = None  # to load
+        self.began: float | None = None  # to load, or to look for what another process has loaded
         self.stamps: bytes | None = None
         self.token = b""
         self._storing = storing
@@ -56,20 +56,25 @@ class Flight:
         self.asked, self.stamps, self.token = monotonic(), stamps, token
         return token
 
+    def follow(self, stamps: bytes, token: bytes) -> None:
+        """Note that another process loads under this lease, and that what it brings was not looked for yet."""
+        self.stamps, self.token = stamps, token
+        self.asked = self.began = None
+
     def begin(self) -> None:
-        """Note that the load begins."""
+        """Note that the load begins, or a look for what another process has loaded: what it brings is no younger."""
         self.began = monotonic()
 
     def may_take(self, view: View) -> bool:
         """Return whether one who has seen `view` may have what this flight brings.
 
-        Its load must begin after the caller began to look, or the server have said that the lease it loads
-        under is valid still; else it may be older than a commit before the call.
+        It must begin to load, or to look, after the caller began to look, or the server have said that the lease
+        of its load is valid still; else what it brings may be older than a commit before the call.
         """
         if view.stamps is not None and self.stamps is not None and view.stamps != self.stamps:
             return False
-        start = self.asked if view.demands else self.began
-        if start is None or start >= view.since:
+        starts = (self.asked, self.began) if view.demands else (self.began,)
+        if all(start is None or start >= view.since for start in starts):
             return True
         return bool(view.token) and view.token == self.token and view.stamps == self.stamps
 

@@ -73,8 +73,10 @@ class Leader(Packing):
                 found = yield from self._stamped(found[0])
                 continue
             if states.is_worth_waiting(found[0], stamps) and monotonic() < deadline:
-                awaited = flight.token = _token(found[0])
+                awaited = _token(found[0])
+                flight.follow(stamps, awaited)
                 yield Pause(next(rests))
+                flight.begin()
                 found = yield Fetch(self.keys)
                 continue
             own = flight.ask(stamps, token_bytes(8))
@@ -84,8 +86,11 @@ class Leader(Packing):
                 return (yield from self.lead(own, answer.facts, found, stamps))
             if answer is FAILED or monotonic() >= deadline:
                 break
-            is_known = states.is_worth_waiting(answer, stamps) or states.is_held(answer)
-            found = [answer, *found[1:]] if is_known else (yield Fetch(self.keys))
+            if states.is_worth_waiting(answer, stamps) or states.is_held(answer):
+                found = [answer, *found[1:]]
+            else:
+                flight.begin()
+                found = yield Fetch(self.keys)
         return (yield from self.aside(flight, found))
 
     def lead(
