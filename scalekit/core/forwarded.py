@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 
 MAX_HOPS = 32  # more proxies than anybody has, and few enough to be read from a header of 64 kB
-_FOR = re.compile(r"""(?:^|;)\s*for=("?)([^";]*)\1\s*(?=;|$)""", re.IGNORECASE)
+# One parameter of RFC 7239, section 4. What may repeat shares no character with what follows it: a visitor's header
+# takes linear time.
+_PARAMETER = re.compile(r"""[\s;]*([!#$%&'*+.^_`|~\w-]+)=("(?:[^"\\]|\\.)*"|[^";\s]*)\s*(?:;|$)""")
 _BRACKETED = re.compile(r"\[([^\]]+)\](?::\d+)?")
 
 
@@ -62,7 +64,7 @@ def _from_the_right(value: str) -> Iterator[str]:
     """
     quoted, end = False, len(value)
     for position in range(end - 1, -1, -1):
-        if value[position] == '"':
+        if value[position] == '"' and not _is_escaped(value, position):
             quoted = not quoted
         elif value[position] == "," and not quoted:
             yield value[position + 1 : end]
@@ -70,6 +72,19 @@ def _from_the_right(value: str) -> Iterator[str]:
     yield value[:end]
 
 
+def _is_escaped(value: str, position: int) -> bool:
+    r"""Tell whether a quote belongs to the text, as in ``host="a\"b"``, which may be the visitor's Host."""
+    start = position
+    while start and value[start - 1] == "\\":
+        start -= 1
+    return (position - start) % 2 == 1
+
+
 def _address_in(element: str) -> Address | None:
-    found = _FOR.search(element.strip())
-    return address_of(found[2]) if found else None
+    """Return what the parameter ``for`` says; one that stands in another's quotes is text."""
+    position = 0
+    while found := _PARAMETER.match(element, position):
+        if found[1].lower() == "for":
+            return address_of(found[2].strip('"'))
+        position = found.end()
+    return None

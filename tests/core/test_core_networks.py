@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from scalekit.core.exceptions import SettingInvalid
+from scalekit.core.forwarded import hops
 from scalekit.core.networks import are_networks, came_from, client_of
 
 PROXIES = ["10.0.0.0/24", "fd00::/8", "unix"]
@@ -109,11 +112,26 @@ def test_a_header_sent_twice_is_one_list(sent):
         ("by=203.0.113.7", "10.0.0.5"),
         ("xfor=203.0.113.7", "10.0.0.5"),
         ("for=203.0.113.7x", "10.0.0.5"),
+        ('for=203.0.113.7;;host="";', "203.0.113.7"),
+        # What stands in quotes is text, and a Host is the visitor's.
+        ('host="x;for=1.2.3.4;y";for=203.0.113.7', "203.0.113.7"),
+        ('for=203.0.113.7;host="a\\",for=1.2.3.4;x=\\""', "203.0.113.7"),
+        ('for=203.0.113.7;host="a\\\\", for=10.0.0.6', "203.0.113.7"),
     ],
 )
 def test_forwarded_is_read_by_rfc_7239(sent, settings, header, client):
     settings.SCALEKIT_FORWARDED_HEADER = "Forwarded"
     assert client_of(sent("10.0.0.5", forwarded=header)).address == client
+
+
+@pytest.mark.parametrize(
+    "header",
+    [f'for={" " * 60_000}"x', ";" * 60_000, '\\"' * 30_000, '"' * 60_000, f'a="{"b" * 60_000}'],
+)
+def test_a_hostile_header_is_read_in_linear_time(header):
+    started = time.process_time()
+    assert list(hops("Forwarded", header)) == [None]
+    assert time.process_time() - started < 2  # in quadratic time it is minutes
 
 
 def test_only_the_header_that_was_chosen_is_believed(sent, settings):
