@@ -65,4 +65,8 @@ def _answer(status_word: str, body: dict[str, Any], *, status: int) -> HttpRespo
     headers = {"Cache-Control": "no-store"}
     if status >= 500:  # noqa: PLR2004 - the range of server errors
         headers["Retry-After"] = RETRY_AFTER
-    return JsonResponse({"status": status_word, **body}, status=status, headers=headers)
+    answer = JsonResponse({"status": status_word, **body}, status=status, headers=headers)
+    # Django would log every 503 as an error, and mail it to ADMINS: one mail a probe, for the length of a drain. The
+    # event health_check_failed says once what is wrong.
+    answer._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - what log_response() looks for
+    return answer

@@ -106,7 +106,8 @@ def _asked(probe: Probe) -> Future[Any]:
 def _answer(request: HttpRequest, probe: Probe, found: Any) -> HttpResponseBase:
     if probe is Probe.STARTED:
         return answers.started(loaded=True)
-    return answers.ready(request, found)
+    # Asked again: a drain may have begun while the checks ran, and whoever began it counts from then.
+    return answers.draining() or answers.ready(request, found)
 
 
 def _without_answer(probe: Probe) -> HttpResponseBase:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from io import StringIO
 
 import pytest
+from django import VERSION
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -347,6 +348,32 @@ def test_draining_server_is_not_ready_and_goes_on_serving(serve, checks, setting
     assert serve("/hello").status == 200
     call_command("drain", undo=True)
     assert serve("/readyz").status == 200
+
+
+@both
+def test_a_drain_that_begins_while_the_checks_run_is_heard(serve, checks, settings, tmp_path):
+    settings.SCALEKIT_HEALTH_DRAIN_FILE = str(tmp_path / "drain")
+    checks.append(Scripted())
+    checks[0].run = (tmp_path / "drain").touch
+    assert said(serve("/readyz")) == (503, {"status": "draining"})
+
+
+@both
+def test_a_probe_that_fails_is_no_error_of_the_site_and_mails_nobody(
+    serve, checks, settings, tmp_path, caplog, mailoutbox
+):
+    settings.ADMINS = (
+        [("Admin", "admin@example.org")] if VERSION < (6, 0) else ["admin@example.org"]
+    )
+    settings.SCALEKIT_HEALTH_DRAIN_FILE = str(tmp_path / "drain")
+    call_command("drain")
+    assert [serve(path).status for path in ("/readyz", "/__lbheartbeat__")] == [503, 503]
+    call_command("drain", undo=True)
+    checks.append(Scripted())
+    checks[0].error = OSError("gone")
+    assert serve("/readyz").status == 503
+    assert "django.request" not in {record.name for record in caplog.records}
+    assert mailoutbox == []
 
 
 @both
