@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncGenerator
 
     from django.core.cache.backends.base import BaseCache
+
+    from scalekit.cache.stampede.kept import LoopConnections
 
 
 def speaks_redis(cache: BaseCache) -> bool:
@@ -60,30 +61,53 @@ def is_cluster(client: Any) -> bool:
     return hasattr(client, "nodes_manager")
 
 
-class _Twin:
+class Twin:
     """The client of one event loop; `ready` is its first look at a cluster, which all must await."""
+
+    reads: LoopConnections | None = None  # what is kept for reading
 
     def __init__(self, of: Any) -> None:
         self.of = of  # kept, so that no other client gets its id
         self.client = _make_twin(of)
-        self.closing = _closing(self.client)
+        self.closing = _closing(self)
         look = getattr(self.client, "initialize", None) if is_cluster(of) else None
         self.ready = asyncio.ensure_future(look()) if look is not None else None
 
 
 async def client_of_loop(client: Any) -> Any:
     """Return the running event loop's twin of `client`, closed when the loop ends."""
-    twins = _twins.setdefault(asyncio.get_running_loop(), {})
+    return (await twin_of_loop(client)).client
+
+
+async def twin_of_loop(client: Any) -> Twin:
+    """Return what the running event loop has of `client`."""
+    loop = asyncio.get_running_loop()
+    twins = _twins.get(loop)
+    if twins is None:
+        _forget_closed()
+        twins = _twins[loop] = {}
     twin = twins.get(id(client))
     if twin is None:
-        twin = twins[id(client)] = _Twin(client)
+        twin = twins[id(client)] = Twin(client)
         await anext(twin.closing)
     if twin.ready is not None:
         await _until_ready(twin, twins)
-    return twin.client
+    return twin
 
 
-async def _until_ready(twin: _Twin, twins: dict[int, _Twin]) -> None:
+def twin_if_any(client: Any) -> Twin | None:
+    """Return what the running event loop has of `client` already; what every read asks."""
+    twins = _twins.get(asyncio.get_running_loop())
+    return None if twins is None else twins.get(id(client))
+
+
+def twins_of(client: Any) -> list[Any]:
+    """Return the clients that all event loops have for `client`."""
+    found = [twins.get(id(client)) for twins in list(_twins.values())]
+    return [twin.client for twin in found if twin is not None]
+
+
+async def _until_ready(twin: Twin, twins: dict[int, Twin]) -> None:
     try:
         await asyncio.shield(twin.ready)  # type: ignore[arg-type]  # it is one, as asked before
     except asyncio.CancelledError:
@@ -94,15 +118,44 @@ async def _until_ready(twin: _Twin, twins: dict[int, _Twin]) -> None:
     twin.ready = None
 
 
-_twins: WeakKeyDictionary[AbstractEventLoop, dict[int, _Twin]] = WeakKeyDictionary()
+# Not by weak references: a connection refers to its loop, and would keep it.
+_twins: dict[AbstractEventLoop, dict[int, Twin]] = {}
 
 
-async def _closing(twin: Any) -> AsyncGenerator[None, None]:
+def _forget_closed() -> None:
+    """Forget the loops that were closed without a word, which asyncio.run and asgiref do not do."""
+    for loop in [loop for loop in list(_twins) if loop.is_closed()]:
+        _twins.pop(loop, None)
+
+
+async def _closing(twin: Twin) -> AsyncGenerator[None, None]:
     """Close `twin` when the loop shuts down its generators, the one moment at which it tells anyone."""
+    loop, key, client = asyncio.get_running_loop(), id(twin.of), twin.client
+    del twin  # which keeps this generator
     try:
         yield
     finally:
-        await twin.aclose()
+        _forget(loop, key, client)
+        await _close(client)
+
+
+def _forget(loop: AbstractEventLoop, key: int, client: Any) -> None:
+    twins = _twins.get(loop, {})
+    twin = twins.get(key)
+    if twin is not None and twin.client is client:
+        del twins[key]
+    if not twins:
+        _twins.pop(loop, None)
+
+
+async def _close(client: Any) -> None:
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:  # of a cluster
+        await client.aclose()
+        return
+    await client.aclose(close_connection_pool=True)  # it would leave a pool that it was given
+    for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
+        await sentinel.aclose()
 
 
 def _make_twin(client: Any) -> Any:
@@ -115,17 +168,24 @@ def _make_twin(client: Any) -> Any:
     pool = client.connection_pool
     if hasattr(pool, "sentinel_manager"):
         return _sentinel_twin(pool)
+    from scalekit.cache.loop_pools import BlockingConnectionPool, patience
+
     kind = getattr(aio.connection, pool.connection_class.__name__)
     kwargs = _fitting(kind, pool.connection_kwargs)
     return aio.Redis(
-        connection_pool=aio.ConnectionPool(
-            connection_class=kind, max_connections=pool.max_connections, **kwargs
+        connection_pool=BlockingConnectionPool(
+            connection_class=kind,
+            max_connections=pool.max_connections,
+            timeout=patience(kwargs),
+            **kwargs,
         )
     )
 
 
 def _sentinel_twin(pool: Any) -> Any:
     from redis import asyncio as aio
+
+    from scalekit.cache.loop_pools import SentinelPool, patience
 
     kind = aio.connection.SSLConnection if _uses_tls(pool) else aio.connection.Connection
     manager = pool.sentinel_manager
@@ -139,7 +199,13 @@ def _sentinel_twin(pool: Any) -> Any:
     sentinel_kwargs = _fitting(aio.connection.Connection, manager.sentinel_kwargs)
     sentinel: Any = aio.sentinel.Sentinel(sentinels, sentinel_kwargs=sentinel_kwargs)  # type: ignore[no-untyped-call]  # redis-py's
     kwargs = _fitting(kind, pool.connection_kwargs)
-    return sentinel.master_for(pool.service_name, **kwargs)
+    return sentinel.master_for(
+        pool.service_name,
+        connection_pool_class=SentinelPool,
+        max_connections=pool.max_connections,
+        timeout=patience(kwargs),
+        **kwargs,
+    )
 
 
 def _uses_tls(pool: Any) -> bool:

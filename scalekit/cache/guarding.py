@@ -29,6 +29,9 @@ _REFUSALS = (
     "WRONGTYPE",
 )  # of one command; all else that a server refuses, it refuses to everyone
 
+# What redis-py says when all connections of this process are in use; older releases in words alone.
+_CROWDED = {"Too many connections", "No connection available."}
+_CROWDED_KIND = "MaxConnectionsError"
 _REFUSAL_KINDS = {"OutOfMemoryError"}  # what redis-py makes of the first, without saying OOM
 
 
@@ -182,7 +185,8 @@ class Guarded:
 
     def _failed(self, operation: str, error: Exception) -> None:
         CACHE_FAILED.emit(alias=self.alias, operation=operation, error=repr(error))
-        if not _is_refusal(error) and self.breaker.failed():
+        is_outage = not (_is_refusal(error) or _is_crowded(error))
+        if is_outage and self.breaker.failed():
             self.debts.tell_again()  # another server may answer when it is back
             CACHE_BREAKER.emit(alias=self.alias, state="open")
 
@@ -199,5 +203,14 @@ def _is_refusal(error: BaseException | None) -> bool:
         kinds = {kind.__name__ for kind in type(error).__mro__}
         if "ResponseError" in kinds:
             return bool(kinds & _REFUSAL_KINDS) or str(error).startswith(_REFUSALS)
+        error = error.__cause__
+    return False
+
+
+def _is_crowded(error: BaseException | None) -> bool:
+    """Return whether this process wanted more connections than it may have, of which the server knows nothing."""
+    while error is not None:
+        if type(error).__name__ == _CROWDED_KIND or str(error) in _CROWDED:
+            return True
         error = error.__cause__
     return False

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from redis.exceptions import NoScriptError
 
-from scalekit.cache.clients import client_of_loop
+from scalekit.cache.clients import client_of_loop, twin_if_any, twin_of_loop, twins_of
 from scalekit.cache.stampede.base import Request, Server
 from scalekit.cache.stampede.kept import KeptConnections, LoopConnections
 from scalekit.cache.stampede.scripts import in_full
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
 
     from scalekit.cache.stampede.scripts import Call
@@ -33,9 +30,7 @@ class ValkeyServer(Server):
         self._connect = connect
         self._splits = is_cluster  # one key a command: keys of two slots may be on two servers
         self.can_wait = not is_cluster
-        self._loop_reads: WeakKeyDictionary[AbstractEventLoop, LoopConnections] = (
-            WeakKeyDictionary()
-        )
+        self._place: frozenset[object] = frozenset()
 
     @cached_property
     def client(self) -> Any:
@@ -51,8 +46,13 @@ class ValkeyServer(Server):
 
     @property
     def place(self) -> object:
+        """Where Sentinel says the primary is; threads and each loop ask it for themselves."""
         client = self.__dict__.get("client")
-        return getattr(getattr(client, "connection_pool", None), "master_address", None)
+        if client is not None and not self._splits:
+            pools = [each.connection_pool for each in (client, *twins_of(client))]
+            found = {getattr(pool, "master_address", None) for pool in pools} - {None}
+            self._place = frozenset(found) or self._place  # a loop that ends takes it nowhere
+        return self._place
 
     def fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._splits:
@@ -90,15 +90,19 @@ class ValkeyServer(Server):
     async def afetch(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._splits:
             return await self._amany([("GET", key) for key in keys])
-        reads = self._loop_reads.get(asyncio.get_running_loop()) or await self._open_reads()
+        twin = twin_if_any(self.client)
+        reads = None if twin is None else twin.reads
+        if reads is None:
+            reads = await self._open_reads()
         if len(keys) == 1:
             return [await reads.ask("GET", keys[0])]
         return await reads.ask("MGET", *keys)  # type: ignore[no-any-return]
 
     async def _open_reads(self) -> LoopConnections:
-        client = await client_of_loop(self.client)
-        reads = LoopConnections(client.connection_pool)
-        return self._loop_reads.setdefault(asyncio.get_running_loop(), reads)
+        twin = await twin_of_loop(self.client)
+        if twin.reads is None:
+            twin.reads = LoopConnections(twin.client.connection_pool)
+        return twin.reads
 
     async def arun(self, request: Request[A]) -> A:
         calls = request.calls()

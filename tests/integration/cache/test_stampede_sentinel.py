@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
@@ -12,6 +13,7 @@ from django.core.cache import caches
 from django_redis.pool import ConnectionFactory
 
 from scalekit.cache import cached, invalidate_tags
+from scalekit.cache.clients import client_of_loop
 from scalekit.cache.store import store_of
 from scalekit.testing.servers.binaries import VALKEY
 
@@ -133,3 +135,45 @@ def test_a_write_may_wait_until_a_replica_has_it(pair, settings):
         store.release([":1:name"], holder="writer", changed=True)
         assert client.get(":1:name") is None
         assert caches["default"].get("name") is None
+
+
+def cut_off(primary, replica):
+    """Let Sentinel take the replica for the primary, while the old one answers whoever asks it still."""
+    with redis.Redis.from_url(replica.url) as client:
+        client.replicaof("no", "one")
+        client.set("where", "new")
+    with redis.Redis.from_url(primary.url) as client:
+        client.set("where", "old")
+    (sentinel,) = caches["default"].client._options["SENTINELS"]
+    with redis.Redis(*sentinel) as client:
+        client.sentinel_remove("cache")
+        client.sentinel_monitor("cache", replica.host, replica.port, 1)
+
+
+def test_no_thread_goes_on_reading_a_primary_that_another_connection_has_left(pair):
+    store = store_of("default")
+    store.fetch(["where"])
+    place = store.server.place
+    cut_off(*pair)
+    assert store.fetch(["where"]) == [b"old"]
+    store.server.client.connection_pool.get_master_address()  # as each new connection does
+    assert store.fetch(["where"]) == [b"new"]
+    assert store.server.place != place
+
+
+def test_no_task_goes_on_reading_a_primary_that_another_connection_has_left(pair):
+    store = store_of("default")
+
+    async def scene():
+        await store.afetch(["where"])
+        place = store.server.place
+        cut_off(*pair)
+        client = await client_of_loop(store.server.client)
+        await client.connection_pool.get_master_address()
+        assert await store.afetch(["where"]) == [b"new"]
+        assert store.server.place != place
+
+    asyncio.run(scene())
+    asyncio.run(store.afetch(["where"]))
+    with redis.Redis.from_url(pair[1].url) as client:
+        eventually(lambda: len(client.client_list()) <= 3)  # none of the loops'
