@@ -154,6 +154,20 @@ def test_a_call_is_invalidated_by_name(capsys):
     assert_not_cached(square, 4)
 
 
+class Shop:
+    @cached(60)
+    @classmethod
+    def price(cls, number):
+        return number
+
+
+def test_a_class_method_is_invalidated_by_name():
+    Shop.price(3)
+    assert_cached(Shop.price, 3)
+    call_command("cache_invalidate", "--function", f"{__name__}.Shop.price", "--arguments", "[3]")
+    assert_not_cached(Shop.price, 3)
+
+
 def test_all_values_of_a_function_are_invalidated(capsys):
     for number in range(1200):
         square(number)

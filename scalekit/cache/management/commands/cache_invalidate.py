@@ -144,7 +144,7 @@ def cached_at(path: str) -> Any:
         except ModuleNotFoundError:
             continue
         for name in parts[length:]:
-            found = vars(found).get(name) if isinstance(found, type) else getattr(found, name, None)
+            found = getattr(found, name, None)
         break
     if not isinstance(found, Cached):
         raise CommandError(
