@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,12 @@ from scalekit.cache.reading import Reading
 from scalekit.cache.stampede import notes
 from scalekit.cache.stampede.doing import LoopDoer
 from scalekit.cache.stampede.early import is_due
+from scalekit.cache.stampede.loop_background import loop_background
 from scalekit.cache.stampede.steps import adrive
 from scalekit.cache.values import MISSING
 
 if TYPE_CHECKING:
-    from asyncio import Task
     from collections.abc import Callable, Coroutine, Sequence
-    from functools import partial
 
     from scalekit.cache.flights import Flight
     from scalekit.cache.reading import Question
@@ -126,7 +126,7 @@ class LoopReading(Reading):
     async def _refreshed(
         self, store: Store, question: Question, entry: Entry, call: Call
     ) -> Landing | None:
-        """Refresh in a task; return what it brings if a stale value may wait for it, and not in vain."""
+        """Refresh in the background; return what it brings if a stale value may wait for it, and not in vain."""
         patience = self.policy.timeout if store.now() >= entry.soft_expiry else None
         if not self.begin_refresh(question.key):
             return None
@@ -135,20 +135,12 @@ class LoopReading(Reading):
             doer = LoopDoer(store, self.policy.function, call)
             return await adrive(self.leader(store, question).renew(entry), doer)
 
-        task = asyncio.create_task(renew())
-        _running.add(task)  # the loop itself keeps no task alive
-
-        def end(task: Task[Landing | None]) -> None:
-            _running.discard(task)
-            self.end_refresh(question.key)
-            if not task.cancelled():
-                task.exception()  # seen
-
-        task.add_done_callback(end)
+        end = partial(self.end_refresh, question.key)
+        task = loop_background.submit(renew, end)
+        if task is None:
+            end()
+            return None
         if not patience:
             return None
         await asyncio.wait([task], timeout=patience)
         return task.result() if task.done() and not task.cancelled() else None
-
-
-_running: set[Task[Landing | None]] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -44,13 +45,32 @@ class Background:
         with self._lock:
             is_new = self._threads < settings.REFRESH_THREADS
             self._threads += is_new
-        if is_new:
+        return self._start() if is_new else True
+
+    def _start(self) -> bool:
+        try:
             threading.Thread(target=self._work, name="scalekit-cache-refresh", daemon=True).start()
+        except RuntimeError:  # the interpreter ends
+            with self._lock:
+                self._threads -= 1
+            return False
         return True
 
     def _work(self) -> None:
         while True:
-            in_own_thread(self._jobs.get())
+            _survive(self._jobs.get())
+
+
+def _survive(job: Job) -> None:
+    """Run `job`, whose end is not that of the thread: not by SystemExit either, nor by an interrupted coroutine."""
+    try:
+        in_own_thread(job)
+    except Exception:  # noqa: BLE001 - told as if it had ended the thread
+        kind, error, trace = sys.exc_info()
+        thread = threading.current_thread()
+        threading.excepthook(threading.ExceptHookArgs((kind or Exception, error, trace, thread)))
+    except BaseException:  # noqa: BLE001 - Python says nothing of a thread that ends by SystemExit
+        return
 
 
 def in_own_thread(job: Job) -> None:

@@ -157,15 +157,18 @@ class Leader(Packing):
         After an error the right to do so is kept, so that the next try comes a few seconds later.
         """
         name, token = self.key + ":r", token_bytes(8)
-        if (yield Ask("lease", Claim(name, token, LEASE_MS))) is not True:
-            return None
-        renewals.add(self.store, (name, token))
         try:
+            if (yield Ask("lease", Claim(name, token, LEASE_MS))) is not True:
+                return None
+            renewals.add(self.store, (name, token))
             found: Found | None = yield Fetch(self.keys)
             valid = None if found is None else self.valid(found)
             landing = None
             if found is not None and valid is not None and valid[0].id == entry.id:
                 landing = yield from self._replace(found, valid[1], valid[0])
+        except BaseException:  # the thread ends, or its loop: another may do it at once
+            yield Ask("lease", Unclaim(name, token))
+            raise
         finally:
             renewals.remove((name, token))
         if landing is None or landing.error is None:
