@@ -10,7 +10,7 @@ class CacheSettings(Settings):
 
     MAX_WAIT = Setting(
         10.0,
-        "Seconds a call waits for another call that loads the same value; then it loads.",
+        "Seconds a call waits for another call that loads the same value; then one of those who wait loads.",
         kind=(int, float),
         valid=lambda seconds: seconds > 0,
         expected="a number of seconds above 0",
@@ -35,6 +35,13 @@ class CacheSettings(Settings):
         kind=(int, float),
         valid=lambda seconds: seconds >= 0,
         expected="a number of seconds, 0 or more",
+    )
+    OVERDUE_LOADS = Setting(
+        32,
+        "How many loads of one process may run on after the `timeout` of their function; then it is called no more.",
+        kind=int,
+        valid=lambda loads: loads > 0,
+        expected="a number of loads above 0",
     )
     REFRESH_THREADS = Setting(
         4,

@@ -24,7 +24,7 @@ class SerializerMissing(ScalekitError, ImportError):
 
 
 class TooManyLoads(ScalekitError, RuntimeError):
-    """The cache is down and the database is given no more loads than it is said to bear; try again later."""
+    """The cache is of no use just now, and the database is given no more loads than it is said to bear; try again later."""
 
 
 class LoadTimedOut(ScalekitError, TimeoutError):

@@ -1,4 +1,4 @@
-"""While the cache is down, let only so many calls of a process load at once: the database has to bear them all."""
+"""While the cache is of no use, let only so many calls of a process load at once: the database has to bear them all."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ class Limiter:
 
     def _refusal(self) -> TooManyLoads:
         return TooManyLoads(
-            f"The cache is down, {self._most()} loads are running in this process, and none ended in"
-            f" {self._patience()} seconds. Raise SCALEKIT_CACHE_LOADS_WHILE_DOWN if the database can bear more."
+            f"The cache does not answer, or loads hang: {self._most()} run in this process without it, and none"
+            f" ended in {self._patience()} seconds. Raise SCALEKIT_CACHE_LOADS_WHILE_DOWN if the database can bear more."
         )

@@ -256,7 +256,7 @@ def test_a_waiter_gives_up_on_a_hung_load(settings):
     assert [hung.result(10), waiter.result(10)] == ["value", "value"]
 
 
-def test_nobody_waits_for_one_load_after_another(settings):
+def test_nobody_waits_for_more_than_one_load_after_another(settings):
     settings.SCALEKIT_CACHE_MAX_WAIT = 0.4
     entered = threading.Semaphore(0)
 
@@ -267,8 +267,8 @@ def test_nobody_waits_for_one_load_after_another(settings):
 
     loader.gate.clear()
     calls = [in_thread(hung) for _ in range(6)]
-    assert all(entered.acquire(timeout=10) for _ in calls[:2])
-    assert all(entered.acquire(timeout=0.3) for _ in calls[2:])
+    assert all(entered.acquire(timeout=10) for _ in calls[:3])
+    assert all(entered.acquire(timeout=0.3) for _ in calls[3:])
     loader.gate.set()
     assert [call.result(10) for call in calls] == [None] * 6
 

@@ -206,13 +206,13 @@ def test_a_waiter_gives_up_on_a_hung_load(settings):
     assert asyncio.run(scene()) == ["value", "value"]
 
 
-def test_nobody_waits_for_one_load_after_another(settings):
+def test_nobody_waits_for_more_than_one_load_after_another(settings):
     settings.SCALEKIT_CACHE_MAX_WAIT = 0.4
 
     async def scene():
         loader.gate = asyncio.Event()
         calls = [asyncio.create_task(load(1)) for _ in range(6)]
-        await started(2)
+        await started(3)
         await asyncio.wait_for(started(6), 0.3)
         loader.gate.set()
         return await asyncio.gather(*calls)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from secrets import token_bytes
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.exceptions import Unreadable
+from scalekit.cache.flights import Wait
 from scalekit.cache.guarding import FAILED
 from scalekit.cache.invalidation.base import sees_commits
 from scalekit.cache.stampede import notes, states
@@ -57,10 +57,10 @@ class Leader(Packing):
     ) -> Generator[Step, Any, Landing]:
         """Return the value that is there, or that another process loads, or else load it.
 
-        `found` is what the caller has seen, and not believed. From `deadline` on nobody is waited for: a
-        load that takes so long is taken over.
+        `found` is what the caller has seen, and not believed. A load that takes until `deadline` is taken over;
+        who finds that another has done so waits for that, once.
         """
-        rests, awaited, is_news = pauses(), b"", False
+        rests, awaited, is_news, waits = pauses(), b"", False, Wait(deadline)
         while found is not None:
             landing = self._given(found, awaited) if is_news else None
             if landing is not None:
@@ -72,7 +72,7 @@ class Leader(Packing):
             if stamps is None:
                 found = yield from self._stamped(found[0])
                 continue
-            if states.is_worth_waiting(found[0], stamps) and monotonic() < deadline:
+            if states.is_worth_waiting(found[0], stamps) and waits.left() > 0:
                 awaited = _token(found[0])
                 flight.follow(stamps, awaited)
                 yield Pause(next(rests))
@@ -84,14 +84,15 @@ class Leader(Packing):
             if isinstance(answer, Granted):
                 flight.begin()
                 return (yield from self.lead(own, answer.facts, found, stamps))
-            if answer is FAILED or monotonic() >= deadline:
-                break
+            if answer is FAILED or (waits.left() <= 0 and not waits.goes_on()):
+                return (yield from self.aside(flight, found, is_limited=True))
             if states.is_worth_waiting(answer, stamps) or states.is_held(answer):
                 found = [answer, *found[1:]]
             else:
                 flight.begin()
                 found = yield Fetch(self.keys)
-        return (yield from self.aside(flight, found))
+        is_limited = found is None or flight.is_limited
+        return (yield from self.aside(flight, found, is_limited=is_limited))
 
     def lead(
         self, token: bytes, granted: states.Facts, found: Found, stamps: bytes
@@ -110,12 +111,17 @@ class Leader(Packing):
         finally:
             renewals.remove(lease)
 
-    def aside(self, flight: Flight, found: Found | None) -> Generator[Step, Any, Landing]:
-        """Load and keep nothing: a transaction is changing it, or the cache gives no answer."""
+    def aside(
+        self, flight: Flight, found: Found | None, *, is_limited: bool
+    ) -> Generator[Step, Any, Landing]:
+        """Load and keep nothing: a transaction is changing it, or the cache gives no answer.
+
+        In the second case, and after waiting for others in vain, only so many load at once as the database bears.
+        """
         result = "down" if self.store.is_down else "bypassed"
         flight.ask(b"", b"")
         flight.begin()
-        loaded = yield Load(_facts(found or ()), frozenset({b""}), self.store.is_down)
+        loaded = yield Load(_facts(found or ()), frozenset({b""}), is_limited)
         if loaded.error is not None:
             return Landing(None, loaded.error, None, result)
         try:
@@ -126,8 +132,9 @@ class Leader(Packing):
 
     def refresh(self, flight: Flight) -> Generator[Step, Any, Landing]:
         """Load, whatever is stored, and store it: over what was loaded before, not over what came after."""
+        found: Found | None = None
         for _ in range(_TRIES):
-            found: Found | None = yield Fetch(self.keys)
+            found = yield Fetch(self.keys)
             if found is None or any(map(states.is_held, found)):
                 break
             stamps = states.joined(found[1:])
@@ -146,7 +153,8 @@ class Leader(Packing):
             if isinstance(answer, Granted):
                 flight.begin()
                 return (yield from self.lead(own, answer.facts, found, stamps))
-        landing = yield from self.aside(flight, None)
+        is_held = found is not None and any(map(states.is_held, found))
+        landing = yield from self.aside(flight, None, is_limited=not is_held)
         if self.store.is_down:
             self.store.owe((self.key,), "")
         return landing

@@ -72,7 +72,7 @@ class Looking:
 @pytest.fixture
 def looking(store, monkeypatch):
     looking = Looking(store.server.fetch)
-    monkeypatch.setattr(store.server, "fetch", lambda keys: looking(keys))
+    monkeypatch.setattr(store.server, "fetch", looking)
     yield looking
     looking.go.set()
 

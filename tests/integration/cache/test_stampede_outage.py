@@ -137,7 +137,8 @@ def test_who_has_too_much_to_tell_gives_up_all_that_was_stored(server, monkeypat
     assert load.peek(1) is MISSING
 
 
-def test_loads_are_limited_while_the_cache_is_down(server, settings):
+@pytest.mark.parametrize("how", ["down", "full"])
+def test_loads_are_limited_while_the_cache_is_of_no_use(server, settings, how):
     settings.SCALEKIT_CACHE_BREAKER_SECONDS = 30
     settings.SCALEKIT_CACHE_LOADS_WHILE_DOWN = 2
     settings.SCALEKIT_CACHE_WAIT_WHILE_DOWN = 0.2
@@ -151,7 +152,10 @@ def test_loads_are_limited_while_the_cache_is_down(server, settings):
         running.remove(n)
         return n
 
-    server.kill()
+    if how == "down":
+        server.kill()
+    else:
+        caches["default"].client.get_client().config_set("maxmemory", "1")
     load(1)
     with ThreadPoolExecutor(6) as pool:
         calls = [pool.submit(slow, n) for n in range(6)]
