@@ -48,6 +48,19 @@ def rows(sql, *params):
         ("/*! DELETE FROM t */", ["t"]),
         ("UPDATE t SET a = 'it\\'s'; DELETE FROM u", ["t", "u", "t", "u"]),
         ("# it's a comment of MySQL\nDELETE FROM t", ["t"]),
+        ("# wait for\nUPDATE t SET a = 1", ["t"]),
+        ("/* route=/api/* */ UPDATE t SET a = 1", ["t"]),
+        ("DO $$ BEGIN PERFORM $a$it's$a$; UPDATE t SET a = 1; END $$", ["t"]),
+        ('SELECT $$it\'s$$; UPDATE "a t" SET a = 1', ["a t"]),
+        ("UPDATE ONLY (t) SET a = 1", ["t"]),
+        ("DELETE FROM ONLY (s.t) WHERE a = 1", ["t"]),
+        ("TRUNCATE ONLY (a), b", ["a", "b"]),
+        ("UPDATE (a, b) SET a.x = b.x", ["a", "b"]),
+        (
+            "UPDATE a JOIN (SELECT x FROM c WHERE y = 1) d ON d.x = a.x JOIN b SET b.x = 1",
+            ["a", "b"],
+        ),
+        ("UPDATE a STRAIGHT_JOIN b SET b.x = 1", ["a", "b"]),
     ],
 )
 def test_written_tables_are_found(sql, tables):
@@ -146,6 +159,55 @@ def test_named_parameters_and_numbers_are_values_too():
 def test_an_insert_that_may_change_other_rows_names_none(sql):
     (write,) = writes_of(sql)
     assert (write.rows, write.columns) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE t SET a = 'n%s' WHERE id = %s",
+        "UPDATE t /* %s */ SET a = 1 WHERE id = %s",
+        'UPDATE t SET "%s" = 1 WHERE id = %s',
+        "UPDATE t SET a = '%(b)s' WHERE id = %(id)s",
+    ],
+)
+def test_a_placeholder_that_only_the_driver_counts_leaves_no_row_named(sql):
+    (write,) = writes_of(sql)
+    assert (write.table, write.rows) == ("t", {})
+
+
+def test_a_doubled_percent_sign_is_no_placeholder():
+    assert rows("UPDATE t SET a = 'n%%s' WHERE id = %s", 7) == {"id": [7]}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE t o SET a = 1 FROM photo t WHERE t.id = %s",
+        "UPDATE t AS o SET a = 1 WHERE id = %s",
+        "UPDATE t SET a = 1 FROM u WHERE id = %s",
+        "DELETE FROM t USING u WHERE id = %s",
+        "DELETE FROM t AS o WHERE id = %s",
+        "UPDATE OR REPLACE t SET a = 1 WHERE id = %s",
+    ],
+)
+def test_where_a_name_may_be_another_table_s_no_row_is_named(sql):
+    assert all(not write.rows for write in writes_of(sql))
+    assert "t" in written(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("UPDATE a, b SET a.x = '{}'", ["a", "b"]),
+        ("UPDATE /*{}*/ t SET a = 1", ["t"]),
+        ("/*{}*/ UPDATE t SET a = 1", ["t"]),
+        ("INSERT /*{}*/ INTO t (a) VALUES (1)", ["t"]),
+        ("UPDATE a JOIN (SELECT '{}' AS x) c JOIN b SET b.x = 1", ["a", "b"]),
+        ("DELETE FROM t WHERE a = '{}'", ["t"]),
+    ],
+)
+def test_a_long_statement_names_all_that_it_writes(sql, tables):
+    assert written(sql.format("x" * 9000)) == tables
 
 
 def test_a_long_insert_is_not_read_to_its_end():

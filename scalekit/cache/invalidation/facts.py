@@ -66,5 +66,8 @@ def _demands_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     at, demanded = facts.get("at"), facts.get("demands")
     if not isinstance(at, (int, float)) or not isinstance(demanded, dict):
         return {}
-    age = time() - at
+    try:
+        age = time() - at
+    except OverflowError:
+        return {}
     return demanded if -_WRONG_CLOCK < age < (replica_seconds() or _USUAL_LAG) else {}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from scalekit.cache.invalidation.tokens import Token
 
 MOST_ROWS = 100  # named one by one; of more, the whole table's rows are given up
+_BEFORE_TABLE = frozenset({"FROM", "ONLY", "OR", "IGNORE", "ROLLBACK", "ABORT", "FAIL"})
 _AND_IS_NOT_ALL = frozenset({"OR", "BETWEEN", "CASE", "XOR"})
 
 
@@ -58,8 +59,8 @@ def inserted(tokens: list[Token]) -> tuple[Rows, frozenset[str] | None]:
 
 def restricted(tokens: list[Token], table: str) -> Rows:
     """Return the values to which the WHERE of an UPDATE or DELETE restricts a column, in every row it meets."""
-    where = next((at for at, depth, t in _levels(tokens) if depth == 0 and t.word == "WHERE"), None)
-    if where is None:
+    where = next((at for at, depth, t in levels(tokens) if depth == 0 and t.word == "WHERE"), None)
+    if where is None or not _is_of_one_table(tokens[:where]):
         return {}
     taken = sum(token.kind == "param" for token in tokens[:where])
     rows = dict(_conditions(tokens[where + 1 :], table, taken))
@@ -68,9 +69,28 @@ def restricted(tokens: list[Token], table: str) -> Rows:
     return rows
 
 
+def ends_tables(tokens: list[Token]) -> bool:
+    """Return whether SET or WHERE is there, so that all tables of an UPDATE or DELETE stand before it."""
+    return any(depth == 0 and token.word in {"SET", "WHERE"} for _, depth, token in levels(tokens))
+
+
+def _is_of_one_table(tokens: list[Token]) -> bool:
+    """Return whether `tokens`, up to WHERE, name one table and no other name for it: no alias, join or list."""
+    at = 1
+    while at < len(tokens) and tokens[at].word in _BEFORE_TABLE:
+        at += 1
+    while tokens[at + 1 : at + 2] and tokens[at + 1].text == ".":
+        at += 2
+    rest = tokens[at + 1 :]
+    if tokens[0].word == "DELETE" or not rest:
+        return not rest
+    joins = any(depth == 0 and t.word in {"FROM", "USING"} for _, depth, t in levels(rest))
+    return rest[0].word == "SET" and not joins
+
+
 def _tail(tokens: list[Token]) -> tuple[int, bool]:
     """Return where RETURNING or ON CONFLICT begins, and whether what is there changes no other row."""
-    for at, depth, token in _levels(tokens):
+    for at, depth, token in levels(tokens):
         if depth == 0 and token.word == "RETURNING":
             return at, True
         if depth == 0 and token.word == "ON":
@@ -91,7 +111,7 @@ def _names(tokens: list[Token], at: int) -> tuple[list[str], int]:
 def _tuples(tokens: list[Token], taken: int, *, loose: bool = False) -> Iterator[list[Slot | None]]:
     """Yield the items of each bracket; None for one that is more than a parameter or number, unless `loose`."""
     items: list[list[tuple[Token, int]]] = []
-    for _, depth, token in _levels(tokens):
+    for _, depth, token in levels(tokens):
         if depth == 0:
             if token.text == ")" and items:
                 yield [_item(item, loose=loose) for item in items]
@@ -135,7 +155,7 @@ def _conditions(
         placed = placed[1:-1]
     term: list[tuple[Token, int]] = []
     terms = [term]
-    for at, depth, token in _levels([token for token, _ in placed]):
+    for at, depth, token in levels([token for token, _ in placed]):
         if depth == 0 and token.word in {"RETURNING", "ORDER", "LIMIT"}:
             break
         if depth == 0 and token.word in _AND_IS_NOT_ALL:
@@ -174,7 +194,7 @@ def _condition(term: list[tuple[Token, int]], table: str) -> tuple[str, tuple[Sl
 def _assigned(tokens: list[Token]) -> Iterator[str]:
     """Yield the columns that the SET of an UPDATE changes: the row may have another key afterwards."""
     fresh, in_set = False, False
-    for _, depth, token in _levels(tokens):
+    for _, depth, token in levels(tokens):
         if token.word == "SET" and depth == 0:
             in_set = fresh = True
         elif in_set and fresh and token.is_name:
@@ -196,7 +216,7 @@ def _closing(placed: list[tuple[Token, int]]) -> int:
     return -1
 
 
-def _levels(tokens: Sequence[Token]) -> Iterator[tuple[int, int, Token]]:
+def levels(tokens: Sequence[Token]) -> Iterator[tuple[int, int, Token]]:
     """Yield each token with its place and the number of brackets around it; brackets count as outside."""
     depth = 0
     for at, token in enumerate(tokens):

@@ -10,8 +10,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from scalekit.cache.invalidation.rows import Slot, inserted, restricted
-from scalekit.cache.invalidation.tokens import Token, is_doubtful, tokens_of
+from scalekit.cache.invalidation.rows import Slot, ends_tables, inserted, levels, restricted
+from scalekit.cache.invalidation.tokens import (
+    Token,
+    flat_tokens_of,
+    hides_params,
+    is_doubtful,
+    tokens_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,8 +80,9 @@ _FILLERS = frozenset(
         "INTO",
         "FROM",
     }
-    | {"TEMP", "TEMPORARY", "UNLOGGED", "TO"}
+    | {"TEMP", "TEMPORARY", "UNLOGGED", "TO", "LATERAL"}
 )
+_QUERY = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
 _ENDS_TABLES = frozenset(
     {"SET", "WHERE", "RETURNING", "LIMIT", "ORDER", "CASCADE", "RESTRICT", "RESTART"}
 )
@@ -100,10 +107,24 @@ def writes_of(sql: str) -> tuple[Write, ...]:
     """Return what `sql`, of one statement or several, writes."""
     if len(sql) <= _LONG:
         return _remembered(sql)
-    head = sql.lstrip()[:_HEAD].upper()
-    if head.startswith(_PLAIN) and ";" not in sql and "WITH" not in head:
-        return tuple(Write(w.table, w.verb) for w in _writes(tokens_of(head.lower())))[:1]
-    return tuple(_writes(tokens_of(sql)))
+    return _told_by_head(sql) or tuple(_all_writes(sql))
+
+
+def _told_by_head(sql: str) -> tuple[Write, ...]:
+    """Return what a long statement writes if its beginning says all of it, else nothing."""
+    head = sql.lstrip()[:_HEAD]
+    if not head.upper().startswith(_PLAIN) or ";" in sql or "WITH" in sql.upper():
+        return ()
+    tokens = tokens_of(head)
+    if tokens[0].word in {"UPDATE", "DELETE"} and not ends_tables(tokens):
+        return ()
+    return tuple(_writes(tokens))
+
+
+def _all_writes(sql: str) -> Iterator[Write]:
+    yield from _writes(tokens_of(sql))
+    if is_doubtful(sql):
+        yield from _writes(flat_tokens_of(sql), is_sure=False)
 
 
 def only_reads(sql: str) -> bool:
@@ -118,10 +139,11 @@ def _first_word(head: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _remembered(sql: str) -> tuple[Write, ...]:
-    tokens = tokens_of(sql)
-    writes = list(_writes(tokens))
+    writes = list(_all_writes(sql))
     if len(writes) == 1 and not is_doubtful(sql):
-        writes = [_with_rows(writes[0], tokens)]
+        tokens = tokens_of(sql)
+        if not hides_params(sql, tokens):
+            writes = [_with_rows(writes[0], tokens)]
     return tuple(writes)
 
 
@@ -139,21 +161,24 @@ def _with_rows(write: Write, tokens: list[Token]) -> Write:
     return write
 
 
-def _writes(tokens: list[Token]) -> Iterator[Write]:
+def _writes(tokens: list[Token], *, is_sure: bool = True) -> Iterator[Write]:
     for at, token in enumerate(tokens):
-        if token.word in _VERBS and _is_verb(tokens, at):
+        if token.word in _VERBS and _is_verb(tokens, at, is_sure=is_sure):
             cascades = token.word == "TRUNCATE" and any(t.word == "CASCADE" for t in tokens[at:])
             for table in _tables(tokens, at):
                 yield Write(table, token.word, cascades=cascades)
 
 
-def _is_verb(tokens: list[Token], at: int) -> bool:
-    """Return whether the word stands for what is done: not FOR UPDATE, ON DELETE, REPLACE(...)."""
+def _is_verb(tokens: list[Token], at: int, *, is_sure: bool) -> bool:
+    """Return whether the word stands for what is done: not FOR UPDATE, ON DELETE, REPLACE(...).
+
+    What stands before it tells only where it is sure to be no comment's last word.
+    """
     word = tokens[at].word
-    before = tokens[at - 1].word if at else ""
+    before = tokens[at - 1].word if at and is_sure else ""
     after = tokens[at + 1] if at + 1 < len(tokens) else Token("mark", "")
     if word in {"UPDATE", "DELETE"}:
-        return before not in _NO_VERB_BEFORE_UPDATE and after.is_name
+        return before not in _NO_VERB_BEFORE_UPDATE and (after.is_name or after.text == "(")
     if word == "REPLACE":
         return before != "OR" and after.is_name
     if word in {"ALTER", "CREATE", "DROP", "REFRESH"}:
@@ -183,12 +208,31 @@ def _tables(tokens: list[Token], at: int) -> Iterator[str]:
         while at < len(tokens) and tokens[at].word != "INTO":
             at += 1
     at = _past_fillers(tokens, at)
-    while at < len(tokens) and tokens[at].is_name and tokens[at].word not in _ENDS_TABLES:
-        name, at = _name(tokens, at)
-        yield name
+    while at < len(tokens) and tokens[at].word not in _ENDS_TABLES:
+        if _is_query(tokens, at):
+            at = _closed(tokens, at)
+        elif tokens[at].is_name:
+            name, at = _name(tokens, at)
+            yield name
+        elif tokens[at].text != "(":
+            return
+        else:  # ONLY (t), (a JOIN b)
+            at = _past_fillers(tokens, at + 1)
+            continue
         if verb not in {"UPDATE", "DELETE", "TRUNCATE", "DROP"}:
             return
         at = _past_fillers(tokens, _next_of_list(tokens, at))
+
+
+def _is_query(tokens: list[Token], at: int) -> bool:
+    """Return whether the brackets at `at` hold a query, whose tables are only read."""
+    return tokens[at].text == "(" and any(t.word in _QUERY for t in tokens[at + 1 : at + 2])
+
+
+def _closed(tokens: list[Token], at: int) -> int:
+    """Return where what follows the brackets at `at` begins."""
+    ends = (here + 1 for here, depth, t in levels(tokens[at:]) if depth == 0 and t.text == ")")
+    return at + next(ends, 1)
 
 
 def _past_fillers(tokens: list[Token], at: int) -> int:
@@ -206,11 +250,15 @@ def _name(tokens: list[Token], at: int) -> tuple[str, int]:
 
 def _next_of_list(tokens: list[Token], at: int) -> int:
     """Return where the next table of `UPDATE a, b SET` or `DELETE a FROM a JOIN b` stands; the end if none."""
-    while at < len(tokens) and tokens[at].word not in _ENDS_TABLES and tokens[at].text not in ";(":
-        if tokens[at].text == "," or tokens[at].word in {"JOIN", "FROM", "USING"}:
+    while at < len(tokens) and tokens[at].word not in _ENDS_TABLES and tokens[at].text != ";":
+        if _continues(tokens[at]):
             return at + 1
-        at += 1
+        at = _closed(tokens, at) if tokens[at].text == "(" else at + 1
     return len(tokens)
+
+
+def _continues(token: Token) -> bool:
+    return token.text == "," or token.word in {"JOIN", "FROM", "USING", "STRAIGHT_JOIN"}
 
 
 def bare(table: str) -> str:

@@ -21,7 +21,12 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_FLAT = re.compile(r"(?P<name>\"\w+\"|`\w+`)|(?P<word>[^\W\d][\w$]*)|(?P<mark>\S)")
+_NESTED = re.compile(
+    r"/\*(?:(?!\*/).)*?/\*", re.DOTALL
+)  # PostgreSQL lets comments nest, others do not
+_DOLLARS = re.compile(r"\$\w*\$")
+_PARAM = re.compile(r"%%|(%s|%b|%t|%\()")
+_FLAT = re.compile(r"(?P<name>\"[\w .-]+\"|`[\w .-]+`)|(?P<word>[^\W\d][\w$]*)|(?P<mark>\S)")
 
 
 class Token(NamedTuple):
@@ -37,21 +42,9 @@ class Token(NamedTuple):
 
 
 def tokens_of(sql: str) -> list[Token]:
-    """Return the tokens of `sql`; of a doubtful text also those inside what may be no literal."""
-    found = _lexed(sql)
-    if is_doubtful(sql):
-        found.append(Token("mark", ";"))
-        found.extend(_token(match.lastgroup, match.group()) for match in _FLAT.finditer(sql))
-    return found
-
-
-def is_doubtful(sql: str) -> bool:
-    r"""Return whether dialects disagree on where literals end: \' and comments that begin with #."""
-    return "\\" in sql or "#" in sql
-
-
-def _lexed(sql: str) -> list[Token]:
-    found, at = [], 0
+    """Return the tokens of `sql` as most dialects read it."""
+    found: list[Token] = []
+    at = 0
     while match := _TOKEN.search(sql, at):
         at = match.end()
         kind = match.lastgroup
@@ -60,6 +53,21 @@ def _lexed(sql: str) -> list[Token]:
         elif kind != "line":
             found.append(_token(kind, match.group()))
     return found
+
+
+def flat_tokens_of(sql: str) -> list[Token]:
+    """Return also what stands in literals and comments, for a text of which nobody knows where these end."""
+    return [_token(match.lastgroup, match.group()) for match in _FLAT.finditer(sql)]
+
+
+def is_doubtful(sql: str) -> bool:
+    r"""Return whether dialects disagree on where literals and comments end: \', #, /* /*, $quotes$."""
+    return "\\" in sql or "#" in sql or bool(_NESTED.search(sql) or _DOLLARS.search(sql))
+
+
+def hides_params(sql: str, tokens: list[Token]) -> bool:
+    """Return whether a placeholder stands in a literal, name or comment: drivers count it as any other."""
+    return sum(map(bool, _PARAM.findall(sql))) != sum(token.kind == "param" for token in tokens)
 
 
 def _token(kind: str | None, text: str) -> Token:
