@@ -30,7 +30,17 @@ class Debts:
         self._clock, self._lock = clock, Lock()
         self._owed: dict[str, Debt] = {}
         self._told: dict[str, Debt] = {}
-        self.owes_all = False
+        self._overflows = self._raised = (
+            0  # how often too much was owed, and how much of that was told
+        )
+        self._dropped: Debt | None = (
+            None  # the youngest that was told, and had to be forgotten too soon
+        )
+
+    @property
+    def owes_all(self) -> bool:
+        """Return whether all that was stored so far is to be given up."""
+        return self._overflows > self._raised
 
     def __bool__(self) -> bool:
         return self.owes_all or bool(self._owed)
@@ -45,7 +55,7 @@ class Debts:
             self._owed.update(dict.fromkeys(names, debt))
             if len(self._owed) > _OWED:
                 self._owed.clear()
-                self.owes_all = True
+                self._overflows += 1
 
     def tell(self, names: Iterable[str], facts: str) -> None:
         """Remember what was told, for as long as a replica of the cache may not have it."""
@@ -62,11 +72,23 @@ class Debts:
             told = {name: debt for name, debt in self._told.items() if not self._is_old(debt)}
             self._owed = {**told, **self._owed}
             self._told.clear()
+            if self._dropped is not None and not self._is_old(self._dropped):
+                self._overflows += 1  # nobody knows any more what else was told
+            self._dropped = None
 
     def owed(self) -> Mapping[str, Debt]:
         """Return what has to be told now."""
         with self._lock:
             return dict(self._owed)
+
+    def overflows(self) -> int:
+        """Return how often too much was owed until now, for `raised`."""
+        return self._overflows
+
+    def raised(self, overflows: int) -> None:
+        """Note that all was given up for what `overflows` had counted; what overflowed since is owed still."""
+        with self._lock:
+            self._raised = max(self._raised, overflows)
 
     def paid(self, debts: Mapping[str, Debt]) -> None:
         """Forget what was told, except what changed once more meanwhile."""
@@ -77,8 +99,10 @@ class Debts:
 
     def _forget_one(self) -> None:
         oldest = next(iter(self._told))
-        if self._is_old(self._told[oldest]) or len(self._told) > _TOLD:
+        if self._is_old(self._told[oldest]):
             del self._told[oldest]
+        elif len(self._told) > _TOLD:
+            self._dropped = self._told.pop(oldest)
 
     def _is_old(self, debt: Debt) -> bool:
         return debt.at < self._clock() - _REPLICATED

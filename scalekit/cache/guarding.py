@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scalekit.cache import clock
 from scalekit.cache.breaker import Breaker
 from scalekit.cache.conf import settings
-from scalekit.cache.debts import Debts
+from scalekit.cache.debts import Debt, Debts
 from scalekit.cache.events import CACHE_BREAKER, CACHE_FAILED
 from scalekit.cache.limiter import Limiter
 from scalekit.cache.stampede.requests import Batch, Epoch
-from scalekit.cache.stampede.writing import Release
+from scalekit.cache.stampede.writing import Release, Remove
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from scalekit.cache.stampede.base import Request, Server
 
@@ -27,6 +28,7 @@ _TOGETHER = 1000  # changes told in one round trip after an outage
 _REFUSALS = (
     "OOM",
     "WRONGTYPE",
+    "user_script",  # an error of a script of ours, about what somebody else wrote
 )  # of one command; all else that a server refuses, it refuses to everyone
 
 # What redis-py says when all connections of this process are in use; older releases in words alone.
@@ -150,17 +152,30 @@ class Guarded:
         owed = list(self.debts.owed().items())
         for start in range(0, len(owed), _TOGETHER):
             some = dict(owed[start : start + _TOGETHER])
-            yield Batch(
-                tuple(Release((name,), "", True, debt.facts) for name, debt in some.items())
-            )
+            try:
+                yield Batch(tuple(map(_told, some.items())))
+            except Exception as error:
+                if not _is_answer(error):
+                    raise
+                yield from self._one_by_one(some)
             self.debts.paid(some)
-        asked = time.time()
-        now, self._epoch = yield Epoch(self._epoch_key, self.debts.owes_all)
-        self.debts.owes_all = False
+        asked, overflows, owes_all = time.time(), self.debts.overflows(), self.debts.owes_all
+        now, self._epoch = yield Epoch(self._epoch_key, owes_all)
+        self.debts.raised(overflows)
         self._skew = now - (asked + time.time()) / 2
         self._next_question = time.monotonic() + _EPOCH_SECONDS
-        if time.monotonic() > self._distrusts_until:
-            self.believed_since = self._epoch
+        is_over = time.monotonic() > self._distrusts_until
+        self.believed_since = self._epoch if is_over else max(self.believed_since, self._epoch)
+
+    def _one_by_one(self, owed: Mapping[str, Debt]) -> Generator[Request[Any], Any, None]:
+        """Tell of one name after the other; remove one of which the server does not want to hear."""
+        for debt in owed.items():
+            try:
+                yield _told(debt)
+            except Exception as error:
+                if not _is_answer(error):
+                    raise
+                yield Remove(debt[0])  # refused as well, it is no name's fault but an outage
 
     def _look_who_answers(self) -> None:
         if self.server.place != self._place:  # a failover that no call has noticed
@@ -168,20 +183,26 @@ class Guarded:
             self.debts.tell_again()
 
     def _take(self, steps: Generator[Request[Any], Any, None]) -> None:
-        answer: Any = None
-        try:
+        move: Callable[[Any], Request[Any]] = steps.send
+        outcome: Any = None
+        with suppress(StopIteration):
             while True:
-                answer = self.server.run(steps.send(answer))
-        except StopIteration:
-            return
+                request = move(outcome)
+                try:
+                    move, outcome = steps.send, self.server.run(request)
+                except Exception as error:  # noqa: BLE001 - the steps know what it means
+                    move, outcome = steps.throw, error
 
     async def _atake(self, steps: Generator[Request[Any], Any, None]) -> None:
-        answer: Any = None
-        try:
+        move: Callable[[Any], Request[Any]] = steps.send
+        outcome: Any = None
+        with suppress(StopIteration):
             while True:
-                answer = await self.server.arun(steps.send(answer))
-        except StopIteration:
-            return
+                request = move(outcome)
+                try:
+                    move, outcome = steps.send, await self.server.arun(request)
+                except Exception as error:  # noqa: BLE001 - as above
+                    move, outcome = steps.throw, error
 
     def _failed(self, operation: str, error: Exception) -> None:
         CACHE_FAILED.emit(alias=self.alias, operation=operation, error=repr(error))
@@ -195,6 +216,20 @@ class Guarded:
         self.believed_since = self.now()
         if self.breaker.succeeded():
             CACHE_BREAKER.emit(alias=self.alias, state="closed")
+
+
+def _told(debt: tuple[str, Debt]) -> Release:
+    name, owed = debt
+    return Release((name,), "", True, owed.facts)
+
+
+def _is_answer(error: BaseException | None) -> bool:
+    """Return whether the server has answered, if only with an error."""
+    while error is not None:
+        if any(kind.__name__ == "ResponseError" for kind in type(error).__mro__):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _is_refusal(error: BaseException | None) -> bool:

@@ -151,3 +151,29 @@ def test_a_value_is_kept_as_long_as_it_may_be_served():
     assert policy.total_ms(policy.lifetime()) == 90_000
     assert policy.total_ms(None) == 0
     assert not policy.keeps(1, -1)
+
+
+def test_what_overflowed_while_all_was_given_up_is_owed_still(monkeypatch):
+    monkeypatch.setattr("scalekit.cache.debts._OWED", 1)
+    debts = Debts()
+    debts.owe(["a", "b"], "")
+    sent = debts.overflows()
+    debts.owe(["c", "d"], "")
+    debts.raised(sent)
+    assert debts.owes_all
+    debts.raised(debts.overflows())
+    assert not debts
+
+
+def test_more_than_can_be_told_again_gives_up_all(monkeypatch):
+    monkeypatch.setattr("scalekit.cache.debts._TOLD", 3)
+    now = [0.0]
+    debts = Debts(clock=lambda: now[0])
+    debts.tell("abcd", "")
+    debts.tell_again()
+    assert debts.owes_all
+    debts.raised(debts.overflows())
+    debts.tell("abcd", "")
+    now[0] = 31.0
+    debts.tell_again()
+    assert not debts.owes_all

@@ -72,6 +72,19 @@ class Release(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class Remove(Order):
+    """Remove what is stored under `name`, whatever it is."""
+
+    name: str
+
+    def calls(self) -> Sequence[Call]:
+        return [("DEL", self.name)]
+
+    def plainly(self, cache: PlainCache) -> None:
+        cache.delete([self.name])
+
+
+@dataclass(frozen=True, slots=True)
 class Replicated(Request[int]):
     """Return how many replicas have what was written before on this connection, once `replicas` have, or after `ms`."""
 

@@ -12,6 +12,7 @@ import redis
 from django.core.cache import caches
 
 from scalekit.cache import MISSING, TooManyLoads, cached, invalidate_tags
+from scalekit.cache.stampede.requests import Epoch
 from scalekit.cache.store import Store, store_of
 from scalekit.core.events import events
 
@@ -134,6 +135,21 @@ def test_who_has_too_much_to_tell_gives_up_all_that_was_stored(server, monkeypat
     entry = neighbour.fetch([neighbour.made_key(load._key((1,), {}))])
     assert entry is not None
     assert neighbour.believed_since > neighbour.now() - 10
+    assert load.peek(1) is MISSING
+
+
+def test_what_another_gives_up_while_this_process_distrusts_is_not_believed(server, settings):
+    settings.SCALEKIT_CACHE_BREAKER_SECONDS = 0.3
+    with server.frozen():
+        load.peek(1)
+    wait_until(recovered)
+    settings.SCALEKIT_CACHE_BREAKER_SECONDS = 30
+    store = store_of("default")
+    store._recovered()  # of an outage of which it will be suspicious for a minute
+    load(1)
+    assert load.peek(1) == "old"
+    other_process().server.run(Epoch(store._epoch_key, True))
+    store._next_question = 0.0
     assert load.peek(1) is MISSING
 
 
