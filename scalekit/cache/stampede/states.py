@@ -17,13 +17,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 MAGIC = b"sk\x01"
 LEASE, STAMP, HOLD, FAILURE = (kind + MAGIC for kind in (b"L", b"S", b"H", b"F"))
 NO_VALUE = frozenset({LEASE, STAMP, HOLD, FAILURE})
 TOKEN = slice(4, 12)  # of a lease, a stamp, a failure
 DIGEST = slice(12, 20)  # of a lease
+_MOST = 65_536  # bytes of facts; eight writes fit many times
 SEEN = 14  # bytes of an entry that tell it from every other, its id included; of a lease, too
 
 Facts = tuple["Mapping[str, Any]", ...]
@@ -40,7 +41,7 @@ def facts_in(stored: bytes | None) -> Facts:
         return ()
     try:
         return _read_facts(stored)
-    except (ValueError, TypeError, KeyError):  # nobody of ours wrote it
+    except (ValueError, TypeError, KeyError, RecursionError):  # nobody of ours wrote it
         return ()
 
 
@@ -51,18 +52,21 @@ def _read_facts(stored: bytes) -> Facts:
     if kind == LEASE:
         return parse_facts(stored[20:])
     if kind == HOLD:
-        size = int(stored[4:12], 16)
+        size = min(int(stored[4:12], 16), _MOST)
         return _loaded(json.loads(stored[12 : 12 + size])["facts"])
     return ()
 
 
 def parse_facts(text: bytes) -> Facts:
-    """Return the facts that stand in a stamp or a lease. Raises ValueError for what is no JSON."""
-    return _loaded(json.loads(text)) if text else ()
+    """Return the facts that stand in a stamp or a lease. Raises ValueError or RecursionError for what is none."""
+    return _loaded(json.loads(text)) if text and len(text) <= _MOST else ()
 
 
-def _loaded(texts: Iterable[str]) -> Facts:
-    return tuple(json.loads(text) for text in texts)
+def _loaded(texts: Any) -> Facts:
+    if not isinstance(texts, list):  # in Lua an empty list is an empty table, and that an object
+        return ()
+    found = (json.loads(text) for text in texts if isinstance(text, str))
+    return tuple(facts for facts in found if isinstance(facts, dict))
 
 
 def written(facts: Mapping[str, Any] | None) -> str:

@@ -13,9 +13,31 @@ local function remember(facts, text)
   if #facts > FACTS then table.remove(facts, 1) end
 end
 
-local function facts_from(text)
-  local fine, facts = pcall(cjson.decode, text)
-  return fine and type(facts) == 'table' and facts or {}
+local function decoded(text)
+  local fine, known = pcall(cjson.decode, text)
+  return fine and type(known) == 'table' and known or {}
+end
+
+-- Only what these scripts write: whoever can write to the cache shall not stop a writer's word by it.
+local function facts_of(known)
+  local facts = {}
+  for _, text in ipairs(type(known) == 'table' and known or {}) do
+    if type(text) == 'string' and #facts < FACTS then table.insert(facts, text) end
+  end
+  return facts
+end
+
+local function moment(known) -- ms
+  return type(known) == 'number' and known >= 0 and known < 1e14 and math.floor(known) or nil
+end
+
+local function state_of(known)
+  if type(known.holders) ~= 'table' then return nil end
+  local state = {holders = {}, changed = known.changed == true, facts = facts_of(known.facts), ends = moment(known.ends) or 0}
+  for holder, deadline in pairs(known.holders) do
+    if type(holder) == 'string' then state.holders[holder] = moment(deadline) end
+  end
+  return state
 end
 
 -- What a name is like: its holders with their deadlines, the facts, and what becomes valid again after a rollback.
@@ -27,17 +49,17 @@ local function examine(name)
   local rest = ''
   if kind == 'Hsk\1' then
     local size = tonumber(string.sub(stored, 5, 12), 16) or 0
-    local fine, known = pcall(cjson.decode, string.sub(stored, 13, 12 + size))
-    if fine and type(known) == 'table' and known.holders and known.facts then
+    local known = state_of(decoded(string.sub(stored, 13, 12 + size)))
+    if known then
       return known, string.sub(stored, 13 + size), kind
     end
   elseif kind == 'Vsk\1' then
     rest = stored
   elseif kind == 'Ssk\1' then
     rest = string.sub(stored, 1, 12)
-    state.facts = facts_from(string.sub(stored, 13))
+    state.facts = facts_of(decoded(string.sub(stored, 13)))
   elseif kind == 'Lsk\1' then
-    state.facts = facts_from(string.sub(stored, 21))
+    state.facts = facts_of(decoded(string.sub(stored, 21)))
   end
   if rest ~= '' then
     local left = redis.call('PTTL', name)
