@@ -35,7 +35,7 @@ def look_around(page: sync_api.Page) -> None:
         sync_api.expect(page.get_by_role("link", name="You", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("victim", ["web server", "Valkey"])
+@pytest.mark.parametrize("victim", ["web server", "Valkey", "session database"])
 def test_a_login_survives_the_death_of_a_server(page, demo_site, victim):
     servers = {
         "web server": demo_site.webs[0],

@@ -120,6 +120,14 @@ def test_without_pg_monitor_a_position_is_proven_by_a_later_look_at_the_primary(
     assert proven(seen(), None, None) == seen().position
 
 
+def test_what_a_standby_has_shown_stays_true_while_the_primary_is_silent():
+    now, known = seen(exact=False), Position(7, seen().position.timeline, LSN - 1)
+    assert proven(now, None, None, known) == known
+    assert proven(now, None, None, known._replace(lsn=LSN + 1)) is None  # it was restarted
+    assert proven(now, None, None, known._replace(timeline=9)) is None
+    assert proven(now, None, None, known._replace(system=8)) is None
+
+
 def test_who_was_asked_meanwhile_is_known_to_be_further_and_never_less():
     sight = Sight(proven=Position(7, 1, 100))
     assert sight.proving(Position(7, 1, 120), 1.0).has(Position(7, 1, 110))

@@ -96,15 +96,21 @@ def _without(alias: str, took: dict[str, float]) -> Iterable[float]:
 
 
 def proven(
-    seen: Observation, before: Observation | None, primary: Observation | None
+    seen: Observation,
+    before: Observation | None,
+    primary: Observation | None,
+    known: Position | None = None,
 ) -> Position | None:
     """Return a position that a standby has certainly replayed, on the timeline that it names.
 
     Where the timeline is not exact, what `pg_control_checkpoint` says is the lowest that it can be; and
-    if its primary was, later, still on that one, it is also the highest.
+    if its primary was, later, still on that one, it is also the highest. While the primary is silent, what
+    was `known` of a standby stays true unless it went back: to an earlier place, or to another timeline.
     """
     if seen.exact:
         return seen.position
+    if primary is None and known is not None and seen.position.reaches(known):
+        return known
     if before is None or primary is None or primary.at < before.at:
         return None
     return before.position if before.position[:2] == primary.position[:2] else None

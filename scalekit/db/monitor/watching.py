@@ -112,7 +112,7 @@ def _kept(new: Sight, old: Sight) -> Sight:
 
     A standby that was restarted may show less than it did before.
     """
-    if old.proven is None or new.proven is None or new.observed is None:
+    if old.proven is None or new.observed is None:
         return new
     began = new.observed.at - new.observed.took
     return new.proving(old.proven, old.learned) if old.learned > began else new
@@ -250,7 +250,8 @@ class _Round:
         reason = fault_of(seen, leader, lag, settings.MAX_LAG, before.reason)
         if not reason and self._slow[alias] >= SLOW_PROBES:
             reason = "slow"
-        return Sight(reason, lag, proven(seen, before.observed, leader), seen)
+        known = self._monitor.sight_of(alias).proven  # with what requests have learned
+        return Sight(reason, lag, proven(seen, before.observed, leader, known), seen)
 
 
 def _interval() -> float:
