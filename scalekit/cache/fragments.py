@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from operator import attrgetter
@@ -11,17 +11,20 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
+from django.http import HttpRequest
 from django.template import RequestContext
 from django.utils import timezone, translation
+from django.utils.functional import LazyObject
 
 from scalekit.cache.decorators import cached
 from scalekit.cache.events import CACHE_PAGE_REFUSED
-from scalekit.cache.pages import Watch, apart
+from scalekit.cache.pages import apart
+from scalekit.cache.visitors import ALL, NOTHING, are_somebody, is_nobody, known, whose
+from scalekit.cache.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.http import HttpRequest
     from django.template import Context, NodeList
 
 Kept = dict[str, str]
@@ -35,7 +38,7 @@ class Fragment:
     place: tuple[Any, ...]
     nodes: NodeList
     context: Context
-    personal: bool
+    free: frozenset[str] = NOTHING
     tags: tuple[str, ...] = ()
     depends_on: tuple[Any, ...] = ()
     html: str | None = None
@@ -49,12 +52,13 @@ class Fragment:
         """Render it for the page that waits, or beside it; return what may be kept of it."""
         if get_ident() != self.thread:  # the page is on its way already, and its context with it
             return replace(self, context=_apart(self.aside), thread=get_ident()).render()
-        request = request_of(self.context)
-        watch = nullcontext() if request is None else Watch(request, personal=self.personal)
-        with watch as watched:
+        request = request_of(self.context) or _nobody_s(self.context)
+        with (
+            Watch(request, self.free, messages=True) as watch,
+            self.context.push(watch.watched(self.context.flatten())),
+        ):
             self.html = self.nodes.render(self.context)
-        took = () if watched is None else watched.took
-        why = next(iter(took), None) or _secret_in(self.html, self.context, request)
+        why = next(iter(watch.took), None) or _secret_in(self.html, self.context, request)
         if why is None:
             return {"html": str.__str__(self.html)}
         CACHE_PAGE_REFUSED.emit(function=f"fragment.{self.name}", reason=why)
@@ -86,6 +90,25 @@ def surroundings(context: Context) -> tuple[Any, ...]:
     return translation.get_language(), zone, context.autoescape
 
 
+def visitor_of(
+    context: Context, values: tuple[Any, ...], *, personal: bool
+) -> tuple[object, frozenset[str]]:
+    """Return what the key of a fragment says of its visitor, and what it may take from them.
+
+    Only who has been asked for already can be named: a fragment of all visitors asks nobody who they are.
+    """
+    request = request_of(context) or _nobody_s(context)
+    if personal and are_somebody(values):
+        request.COOKIES.get("")  # a page or fragment around it hears that this part is personal
+        return "personal", ALL
+    is_guest_s = any(is_nobody(value) for value in values)
+    user = known(getattr(request, "user", None))  # after the values, which may have asked
+    visitor, free = whose(request, user, values)
+    if "session" in free or (user is not None and visitor == "guest" and is_guest_s):
+        return visitor, free
+    return None, NOTHING
+
+
 def listed(value: Any) -> tuple[Any, ...]:
     """Return the one value, or the many, that an argument of the tag stands for."""
     if value in (None, ""):
@@ -108,21 +131,46 @@ def _snapshot(context: Context) -> Context:
 
 
 def _apart(context: Context) -> Context:
+    """Put a copy of the request wherever it stands in the context: by itself, or in a view or a form."""
     request = request_of(context)
-    if request is not None:
-        context["request"] = apart(request)
-        if isinstance(context, RequestContext):
-            context.request = context["request"]
+    if request is None:
+        return context
+    beside = apart(request)
+    for name, value in context.flatten().items():
+        context[name] = _with(value, request, beside)
+    context["request"] = beside
+    if isinstance(context, RequestContext):
+        context.request = beside
     return context
 
 
-def _secret_in(html: str, context: Context, request: HttpRequest | None) -> str | None:
+def _with(value: Any, request: HttpRequest, beside: HttpRequest) -> Any:
+    if value is request:
+        return beside
+    if issubclass(type(value), LazyObject):  # it has no attributes but those of what it stands for
+        return value
+    held = [name for name, item in getattr(value, "__dict__", {}).items() if item is request]
+    if held:
+        value = copy(value)
+        value.__dict__.update(dict.fromkeys(held, beside))
+    return value
+
+
+def _nobody_s(context: Context) -> HttpRequest:
+    """Return a request to watch where a template is rendered for none, as for a task: its user counts."""
+    request = HttpRequest()
+    if "user" in context:
+        request.user = context["user"]
+    return request
+
+
+def _secret_in(html: str, context: Context, request: HttpRequest) -> str | None:
     """Find a token or nonce that was made before, elsewhere on the page, and now stands in the fragment."""
     nonce = getattr(request, "_csp_nonce", None)
     if nonce and str(nonce) in html:
         return "nonce"
     token = context.get("csrf_token")
     lazy = not issubclass(type(token), str)  # isinstance() would make the token, and set its cookie
-    if token is None or (lazy and not (request and request.META.get("CSRF_COOKIE_NEEDS_UPDATE"))):
+    if token is None or (lazy and not request.META.get("CSRF_COOKIE_NEEDS_UPDATE")):
         return None
     return "csrf token" if str(token) and str(token) in html else None

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections import UserDict
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
 from django.contrib.messages.storage import default_storage
-from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.exceptions import DisallowedHost
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
+from django.template.response import SimpleTemplateResponse
 from django.utils import timezone, translation
 from django.utils.functional import Promise
+from django.utils.safestring import SafeData
 
 from scalekit.cache.exceptions import UncacheableArgument
 from scalekit.cache.keys import encode
+from scalekit.cache.visitors import NOTHING, is_nobody
+from scalekit.cache.watching import bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +30,15 @@ if TYPE_CHECKING:
 
 Kept = dict[str, Any]
 _UNSHARED = {"private", "no-store", "no-cache", "max-age=0"}  # RFC 9111, 5.2.2
+# What the framework's decorators tell its middleware.
+_SAID = frozenset({"xframe_options_exempt", "csrf_exempt", "_csp_config", "_csp_ro_config"})
+_OF_A_RESPONSE = frozenset(
+    {"headers", "cookies", "closed", "status_code", "_charset", "_container"}
+    | {"_handler_class", "_reason_phrase", "_resource_closers"}
+)
+_OF_A_TEMPLATE = frozenset(
+    {"template_name", "context_data", "using", "_is_rendered", "_post_render_callbacks", "_request"}
+)
 
 
 @dataclass(slots=True)
@@ -40,6 +52,8 @@ class Visit:
     headers: tuple[str, ...] = ()
     response: HttpResponseBase | None = None
     waits: bool = True
+    free: frozenset[str] = NOTHING
+    cookies: frozenset[str] = frozenset()
     thread: int = field(default_factory=get_ident)
 
     @property
@@ -47,15 +61,15 @@ class Visit:
         """Whether the view runs beside or after its visitor, who has a page: it is made anew, early or late."""
         return not self.waits or get_ident() != self.thread
 
-    def of(self, visitor: object) -> Visit:
-        """Return this visit of a page that is different for each value of `visitor`, which `vary` returned."""
-        visitor = keyed(visitor)
+    def of(self, varied: object, visitor: object) -> Visit:
+        """Return this visit of a page that is different for each value `vary` returned, and each `visitor`."""
+        varied = keyed(varied)
         try:
-            encode(visitor)
+            encode(varied)
         except UncacheableArgument as error:
             msg = f"What vary= returned cannot be part of a cache key: {error} Return something simpler."
             raise UncacheableArgument(msg) from None
-        return replace(self, place=(*self.place, visitor))
+        return replace(self, place=(*self.place, varied, visitor))
 
     def varied(self, headers: list[str]) -> Visit:
         """Return this visit of a page that is different for each value of these request headers."""
@@ -65,23 +79,41 @@ class Visit:
 
 
 def keyed(value: Any) -> Any:
-    """Return a value as it may stand in a key: safe and lazy text as text, a visitor who is nobody as None."""
+    """Return a value as it may stand in a key: lazy text as text, a visitor who is nobody as None.
+
+    Text that is safe is told apart: the same text of a visitor is escaped.
+    """
     if isinstance(value, Promise):
-        return str(value)
+        value = str(value)
+    if isinstance(value, SafeData):
+        return "safe", str.__str__(str(value))
     if isinstance(value, str):
         return str.__str__(value)
-    return None if getattr(value, "is_anonymous", False) is True else value
+    return None if is_nobody(value) else value
 
 
 def apart(request: HttpRequest) -> HttpRequest:
     """Return a copy for a view that runs while others go on with the request."""
     request = copy(request)
     request.META = dict(request.META)
+    if hasattr(request, "environ"):
+        request.environ = request.META
+    vars(request).pop("headers", None)
     if hasattr(request, "session"):
-        request.session = type(request.session)(request.session.session_key)
+        session = bare(request.session)
+        request.session = type(session)(session.session_key)
     if hasattr(request, "_messages"):
         request._messages = default_storage(request)  # noqa: SLF001 - where the framework looks
     return request
+
+
+def hand(view: Any, request: HttpRequest, beside: HttpRequest) -> None:
+    """Give `beside` to a class-based view that holds the request itself: it would get at it past the watch."""
+    while view is not None:
+        held = getattr(view, "__self__", None)
+        if getattr(held, "request", None) is request:
+            held.request = beside  # type: ignore[union-attr]  # it has one
+        view = getattr(view, "func", None) or getattr(view, "__wrapped__", None)
 
 
 def place_of(request: HttpRequest, query: frozenset[str] | None) -> tuple[Any, ...] | None:
@@ -104,78 +136,23 @@ def has_messages(request: HttpRequest) -> bool:
     return storage.added_new or (bool(request.COOKIES) and len(storage) > 0)
 
 
-class Watch:
-    """Watch what a view takes from its visitor: the page is theirs alone if it takes any of it.
-
-    `personal`: the pages are told apart by visitor, so that its session and cookies may be read.
-    """
-
-    def __init__(self, request: HttpRequest, *, personal: bool) -> None:
-        self._request, self._personal = request, personal
-        self._session = getattr(request, "session", None)
-        self.took: tuple[str, ...] = ()
-
-    def __enter__(self) -> Self:
-        request = self._request
-        self._cookies_before, self._cookies = request.COOKIES, _Cookies(request.COOKIES)
-        request.COOKIES = self._cookies  # type: ignore[assignment]  # a mapping, as views use it
-        self._token_used = request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", False)
-        self._nonce_used = bool(getattr(request, "_csp_nonce", None))
-        if self._session is not None:
-            self._session_before = self._session.accessed, self._session.modified
-            self._session.accessed = self._session.modified = False
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._request.COOKIES = self._cookies_before
-        self.took = tuple(self._taken())
-        if self._token_used:
-            self._request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
-        if self._session is not None:
-            accessed, modified = self._session_before
-            self._session.accessed = self._session.accessed or accessed
-            self._session.modified = self._session.modified or modified
-
-    def _taken(self) -> Iterator[str]:
-        request, session = self._request, self._session
-        if request.META.get("CSRF_COOKIE_NEEDS_UPDATE"):
-            yield "csrf token"
-        if getattr(request, "_csp_nonce", None) and not self._nonce_used:
-            yield "nonce"
-        if session is not None and (session.modified or (session.accessed and not self._personal)):
-            yield "session"
-        if self._cookies.taken and not self._personal:
-            yield "cookies"
-        if getattr(getattr(request, "_messages", None), "added_new", False):
-            yield "messages"
-
-
-class _Cookies(UserDict[str, str]):
-    """A request's cookies, which remember whether one was asked for; a page's hear of those of its fragments."""
-
-    def __init__(self, cookies: Any) -> None:
-        self._outer = cookies if isinstance(cookies, _Cookies) else None
-        super().__init__(cookies.data if isinstance(cookies, _Cookies) else cookies)
-
-    taken = False
-
-    def __getitem__(self, name: str) -> str:
-        self._take(name)
-        return super().__getitem__(name)
-
-    def __contains__(self, name: object) -> bool:
-        self._take(name)
-        return super().__contains__(name)
-
-    def __iter__(self) -> Iterator[str]:
-        self._take(None)
-        return super().__iter__()
-
-    def _take(self, name: object) -> None:
-        # The framework of messages looks for its own; whoever has any gets no shared page.
-        self.taken = self.taken or name != CookieStorage.cookie_name
-        if self._outer is not None:
-            self._outer._take(name)  # noqa: SLF001 - of our own class
+@contextmanager
+def narrowed(request: HttpRequest, query: frozenset[str] | None) -> Iterator[None]:
+    """Show the view only those parameters that its page is kept by: nobody is to write into others' pages."""
+    if query is None:
+        yield
+        return
+    before, text = request.GET, request.META.get("QUERY_STRING", "")
+    asked = QueryDict(mutable=True, encoding=request.GET.encoding)
+    for name in before:
+        if name in query:
+            asked.setlist(name, before.getlist(name))
+    asked._mutable = False  # noqa: SLF001 - as the framework makes its own
+    request.GET, request.META["QUERY_STRING"] = asked, asked.urlencode()  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        request.GET, request.META["QUERY_STRING"] = before, text
 
 
 def refusal(response: HttpResponseBase, took: tuple[str, ...]) -> str | None:
@@ -186,6 +163,7 @@ def refusal(response: HttpResponseBase, took: tuple[str, ...]) -> str | None:
         "set-cookie": lambda: bool(response.cookies),
         "private": lambda: bool(_UNSHARED.intersection(_listed(response, "Cache-Control"))),
         "vary": lambda: "*" in _listed(response, "Vary"),
+        "attributes": lambda: bool(_unknown(response)),
     }
     return next((why for why, refuses in refusals.items() if refuses()), next(iter(took), None))
 
@@ -200,7 +178,28 @@ def kept(visit: Visit, response: HttpResponseBase, took: tuple[str, ...]) -> Kep
         return {"varies": headers} if not visit.headers else {"refused": "vary"}
     sent = [[name, value] for name, value in response.items()]
     body = cast("HttpResponse", response).content
-    return {"status": response.status_code, "headers": sent, "body": body}
+    said = {name: _plain(vars(response)[name]) for name in _SAID if name in vars(response)}
+    return {"status": response.status_code, "headers": sent, "body": body, "said": said}
+
+
+def _unknown(response: HttpResponseBase) -> set[str]:
+    """Return what somebody has written on the response for who knows whom: a kept page would not say it."""
+    kind = type(response)
+    if not kind.__module__.startswith("django."):  # others' classes have attributes of their own
+        return set()
+    known = _OF_A_TEMPLATE if issubclass(kind, SimpleTemplateResponse) else frozenset()
+    return vars(response).keys() - _OF_A_RESPONSE - known - _SAID
+
+
+def _plain(value: Any) -> Any:
+    """Return a policy as plain data, which every serializer keeps."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(_plain(item) for item in value)
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def _nonce_in(request: HttpRequest, response: HttpResponseBase) -> str | None:
@@ -212,7 +211,9 @@ def _nonce_in(request: HttpRequest, response: HttpResponseBase) -> str | None:
 
 def page(found: Kept) -> HttpResponse:
     """Return a response like the one that was kept."""
-    return HttpResponse(found["body"], status=found["status"], headers=dict(found["headers"]))
+    response = HttpResponse(found["body"], status=found["status"], headers=dict(found["headers"]))
+    vars(response).update(found["said"])
+    return response
 
 
 def head(found: Kept) -> HttpResponse:

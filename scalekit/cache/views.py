@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -13,7 +14,20 @@ from django.http.response import HttpResponseBase
 from scalekit.cache.decorators import cached
 from scalekit.cache.events import CACHE_PAGE_REFUSED
 from scalekit.cache.exceptions import UncacheableFunction
-from scalekit.cache.pages import Kept, Visit, Watch, apart, has_messages, head, kept, page, place_of
+from scalekit.cache.pages import (
+    Kept,
+    Visit,
+    apart,
+    hand,
+    has_messages,
+    head,
+    kept,
+    narrowed,
+    page,
+    place_of,
+)
+from scalekit.cache.visitors import ALL, Asked, are_somebody, listed, whose
+from scalekit.cache.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +45,15 @@ class cached_view:  # noqa: N801 - used as a decorator
 
     The page is kept by its address, language and time zone, and by the request headers that its `Vary`
     names. Logged-in visitors run the view each time; give `vary`, a function of the request that returns
-    what the page depends on, for example ``lambda request: request.user.pk``, to keep their pages too.
-    `query` names the parameters of the query string that matter; without it all of them do.
+    what the page depends on, to keep their pages too. What the view takes from its visitor makes the page
+    theirs, and it is not kept, unless what `vary` returned names them: it is or holds the user who is logged
+    in, their primary key, or the key of the session. `personal` says that it does in another way.
+    `query` names the parameters of the query string that matter, and that the view gets; without it all do.
 
     Only GET with 200 is kept, and nothing that was made for one visitor: with a cookie, a CSRF token, a
-    nonce, messages, anything from the session or the cookies (unless `vary` is given), or a `Cache-Control`
-    that forbids it. `tags` and `depends_on` may be functions of the view's arguments; these and all other
-    options are those of `cached`.
+    nonce, messages, anything from the session or the cookies, or a `Cache-Control` that forbids it. `tags`
+    and `depends_on` may be functions of the view's arguments; these and all other options are those of
+    `cached`, but `key`, and `timeout`: a view that nobody waits for has no visitor to give its cookies to.
     """
 
     def __init__(
@@ -46,6 +62,7 @@ class cached_view:  # noqa: N801 - used as a decorator
         *,
         vary: Callable[[HttpRequest], object] | None = None,
         query: Sequence[str] | None = None,
+        personal: bool = False,
         **options: Any,
     ) -> None:
         if callable(ttl):
@@ -54,7 +71,10 @@ class cached_view:  # noqa: N801 - used as a decorator
             raise UncacheableFunction(
                 "@cached_view takes no key=: say with vary= what else matters."
             )
-        self.vary = vary
+        if "timeout" in options:
+            msg = "@cached_view takes no timeout=: set one where the view waits, in its queries for example."
+            raise UncacheableFunction(msg)
+        self.vary, self.personal = vary, personal
         self.query = None if query is None else frozenset(query)
         self.options = {name: _of_the_view(option) for name, option in options.items()}
         self.cached = cached(ttl, key=_place, **self.options)
@@ -67,10 +87,21 @@ class cached_view:  # noqa: N801 - used as a decorator
         """Return the visit of a page, or None where there is none that could be shared."""
         if request.method not in {"GET", "HEAD"}:
             return None
-        if self.vary is None and "Authorization" in request.headers:  # RFC 9111, 3.5
-            return None
         place = place_of(request, self.query)
         return None if place is None else Visit(request, args, kwargs, place)
+
+    def of(self, visit: Visit, user: Any, varied: object, asked: Asked) -> Visit | None:
+        """Return whose visit it is, or None if their page is nobody else's before it is made."""
+        values = listed(varied)
+        visitor, free = whose(visit.request, user, values)
+        if self.personal and are_somebody(values):
+            visitor, free = "personal", ALL
+        if "session" not in free and (asked.session or "Authorization" in visit.request.headers):
+            return None  # RFC 9111, 3.5
+        if self.vary is None and visitor == "member":
+            return None
+        visit = visit.of(varied, visitor)
+        return replace(visit, free=free, cookies=asked.cookies_of(values))
 
 
 def _flow(visit: Visit) -> Flow:
@@ -102,8 +133,9 @@ def _flow(visit: Visit) -> Flow:
 def _serve(options: cached_view, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:
     @wraps(view)
     def load(_: object, visit: Visit) -> Kept:
-        request = apart(visit.request) if visit.is_answered else visit.request
-        with Watch(request, personal=options.vary is not None) as watch:
+        request = _request_of(view, visit)
+        narrow = narrowed(request, options.query)
+        with narrow, Watch(request, visit.free, cookies=visit.cookies) as watch:
             response = _rendered(view(request, *visit.args, **visit.kwargs))
         return _taken(view, visit, response, watch)
 
@@ -111,11 +143,12 @@ def _serve(options: cached_view, view: Callable[..., HttpResponseBase]) -> Calla
     steps = _steps(pages, load)
 
     def enter(request: HttpRequest, visit: Visit | None) -> Visit | None:
+        asked = Asked(request)
         if visit is None or has_messages(request):
             return None
-        if options.vary is not None:
-            return visit.of(options.vary(request))
-        return None if _is_logged_in(getattr(request, "user", None)) else visit
+        with asked:
+            varied = options.vary(request) if options.vary is not None else None
+        return options.of(visit, getattr(request, "user", None), varied, asked)
 
     @wraps(view)
     def serve(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -139,8 +172,9 @@ def _serve_async(
 
     @wraps(view)
     async def load(_: object, visit: Visit) -> Kept:
-        request = apart(visit.request) if visit.is_answered else visit.request
-        with Watch(request, personal=options.vary is not None) as watch:
+        request = _request_of(view, visit)
+        narrow = narrowed(request, options.query)
+        with narrow, Watch(request, visit.free, cookies=visit.cookies) as watch:
             response: Any = await view(request, *visit.args, **visit.kwargs)
             if _is_lazy(response):
                 response = await sync_to_async(_rendered)(response)
@@ -150,13 +184,12 @@ def _serve_async(
     steps = _steps(pages, load)
 
     async def enter(request: HttpRequest, visit: Visit | None) -> Visit | None:
+        asked = Asked(request)
         if visit is None or (request.COOKIES and await sync_to_async(has_messages)(request)):
             return None
-        if options.vary is not None:
-            vary = options.vary
-            ask = vary if iscoroutinefunction(vary) else sync_to_async(vary)
-            return visit.of(await ask(request))
-        return None if _is_logged_in(await _user_of(request)) else visit
+        with asked:
+            varied = await _async(options.vary)(request) if options.vary is not None else None
+        return options.of(visit, await _user_of(request), varied, asked)
 
     @wraps(view)
     async def serve(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -193,8 +226,17 @@ def _rendered(response: Any) -> HttpResponseBase:
     return cast("HttpResponseBase", response.render() if _is_lazy(response) else response)
 
 
-def _is_logged_in(user: Any) -> bool:
-    return bool(getattr(user, "is_authenticated", False))
+def _request_of(view: Callable[..., Any], visit: Visit) -> HttpRequest:
+    """Return the visit's request, or a copy for a run beside its visitor."""
+    if not visit.is_answered:
+        return visit.request
+    beside = apart(visit.request)
+    hand(view, visit.request, beside)
+    return beside
+
+
+def _async(vary: Callable[..., Any]) -> Callable[..., Any]:
+    return vary if iscoroutinefunction(vary) else sync_to_async(vary)
 
 
 async def _user_of(request: HttpRequest) -> Any:

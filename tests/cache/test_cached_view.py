@@ -17,7 +17,9 @@ from django.utils.translation import override
 
 from scalekit.cache import cached_view
 from scalekit.cache.exceptions import UncacheableArgument, UncacheableFunction
-from scalekit.cache.pages import Visit, Watch, apart
+from scalekit.cache.pages import Visit, apart
+from scalekit.cache.visitors import NOTHING
+from scalekit.cache.watching import Watch
 
 pytestmark = pytest.mark.django_db
 
@@ -283,17 +285,6 @@ def test_a_nonce_that_was_made_before_the_view_is_found_in_its_page(rf):
     assert len(view_site.runs.of) == 2
 
 
-def test_a_session_that_others_have_changed_matters_to_no_page(rf):
-    view = cached_view()(lambda request: view_site.answer("plain"))
-    for _ in range(2):
-        request = rf.get("/")
-        request.session = SessionStore()
-        request.session["by"] = "middleware"
-        view(request)
-        assert request.session.modified
-    assert len(view_site.runs.of) == 1
-
-
 def test_what_vary_returns_must_be_plain(rf):
     view = cached_view(vary=lambda request: object())(view_site.answer)
     with pytest.raises(UncacheableArgument, match=r"What vary= returned .* type builtins\.object"):
@@ -317,6 +308,8 @@ def test_the_decorator_says_how_it_is_written():
         cached_view(lambda request: None)
     with pytest.raises(UncacheableFunction, match="vary="):
         cached_view(key=lambda request: 1)
+    with pytest.raises(UncacheableFunction, match="no timeout="):
+        cached_view(timeout=1)
 
 
 @override_settings(USE_TZ=False)
@@ -329,7 +322,7 @@ def test_a_page_made_anew_beside_its_visitor_touches_nothing_of_theirs(rf):
     request.session, request.COOKIES = SessionStore("abc"), {"theme": "dark"}
     visit = Visit(request, (), {}, ("view",), waits=False)
     beside = apart(request)
-    with Watch(beside, personal=False):
+    with Watch(beside, NOTHING):
         beside.session["x"] = beside.COOKIES["theme"]
         beside.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
     assert visit.is_answered

@@ -4,30 +4,31 @@
     {% cached 300 "greeting" request.user tags="greetings" %} ... {% endcached %}
     {% cached 600 "photo" photo.pk depends_on=photo stale=60 %} ... {% endcached %}
 
-The seconds and a name come first, then all that it depends on; language, time zone and the template's text
-always count. `tags` and `depends_on` take one value or many; a model is written ``"photos.Photo"``.
+The seconds and a name come first, then all that it depends on; language, time zone, the template's text and
+the tag's place in it always count. What is taken from the visitor is for them alone, unless the arguments
+name them: the user, their primary key, the session's key, or what `personal=True` says that it does. `tags` and `depends_on` take one value or many; a model is written ``"photos.Photo"``.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import template
 from django.template.base import FilterExpression, token_kwargs
 from django.utils.safestring import SafeString, mark_safe
 
 from scalekit.cache.announced import require_announced
-from scalekit.cache.fragments import Fragment, fragments, listed, surroundings
+from scalekit.cache.fragments import Fragment, fragments, listed, surroundings, visitor_of
 from scalekit.cache.pages import keyed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from django.template.base import Origin, Parser, Token
+    from django.template.base import Parser, Token
 
 register = template.Library()
-OPTIONS = ("alias", "depends_on", "jitter", "stale", "tags", "version")
+OPTIONS = ("alias", "depends_on", "jitter", "personal", "stale", "tags", "version")
 _USAGE = '{% cached seconds "name" what it depends on ... %}'
 
 
@@ -50,14 +51,16 @@ class CachedNode(template.Node):
 
     def render(self, context: template.Context) -> SafeString:
         options = {name: option.resolve(context) for name, option in self.options.items()}
-        vary = tuple(keyed(value.resolve(context)) for value in self.vary)
+        values = tuple(value.resolve(context) for value in self.vary)
+        personal = bool(options.pop("personal", False))
+        visitor, free = visitor_of(context, values, personal=personal)
         fragment = Fragment(
             self.name,
-            (self.fingerprint, *surroundings(context), *vary),
+            (self.fingerprint, *surroundings(context), visitor, *map(keyed, values)),
             self.nodes,
             context,
-            personal=bool(vary),
-            tags=tuple(map(keyed, listed(options.pop("tags", None)))),
+            free,
+            tags=tuple(str.__str__(str(tag)) for tag in listed(options.pop("tags", None))),
             depends_on=listed(options.pop("depends_on", None)),
         )
         ends = tuple(sorted({"depends_on", "tags"} & self.options.keys()))
@@ -85,6 +88,7 @@ class CachedNode(template.Node):
 def do_cached(parser: Parser, token: Token) -> CachedNode:
     """Parse the tag and what is between it and ``{% endcached %}``."""
     bits = token.split_contents()[1:]
+    fingerprint = _fingerprint(parser)
     nodes = parser.parse(("endcached",))
     parser.delete_first_token()
     if len(bits) < 2 or "=" in bits[0]:  # noqa: PLR2004 - seconds and a name
@@ -105,7 +109,7 @@ def do_cached(parser: Parser, token: Token) -> CachedNode:
         parser.compile_filter(ttl),
         vary,
         options,
-        _fingerprint(parser.origin),
+        fingerprint,
     )
 
 
@@ -125,10 +129,16 @@ def _literal(name: str) -> str:
     raise template.TemplateSyntaxError(msg)
 
 
-def _fingerprint(origin: Origin | None) -> str:
-    """Return a digest of the template's text: a page that was edited is not served as it was before."""
+def _fingerprint(parser: Parser) -> str:
+    """Return a digest of the template's name, its text and where in it the tag stands.
+
+    A page that was edited is not served as it was before, and two tags of one name are two fragments.
+    """
+    origin = parser.origin
     loader = getattr(origin, "loader", None)
-    if origin is None or loader is None:
-        return ""
-    text: str = loader.get_contents(origin)
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    named = "" if origin is None or loader is None else str(origin.template_name)
+    text = "" if origin is None or loader is None else loader.get_contents(origin)
+    rest = [
+        (token.token_type.value, token.contents) for token in cast("list[Token]", parser.tokens)
+    ]
+    return blake2b(repr((named, text, rest)).encode(), digest_size=16).hexdigest()

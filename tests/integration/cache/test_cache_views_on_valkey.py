@@ -15,7 +15,9 @@ from django.http import HttpResponse
 from django.template import Context, Engine
 from django.test import AsyncClient, Client
 from django.urls import path
+from django.utils.decorators import method_decorator
 from django.utils.translation import get_language, override
+from django.views import View
 from tiers import eventually
 
 from scalekit.cache import cached_view, invalidate_tags
@@ -46,7 +48,17 @@ async def later(request):
     return HttpResponse(f"later {len(runs)}")
 
 
-urlpatterns = [path("news", news), path("later", later), path("<name>", group)]
+@method_decorator(cached_view(60, jitter=0, stale=60), name="dispatch")
+class Cart(View):
+    def get(self, request):
+        runs.append("cart")
+        return HttpResponse(f"cart {self.request.COOKIES['cart'] if len(runs) > 1 else ''}")
+
+
+urlpatterns = [
+    *(path("news", news), path("later", later), path("cart", Cart.as_view())),
+    path("<name>", group),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +125,17 @@ def test_a_stale_async_page_is_made_anew_beside_its_visitor():
         return [*seen, renewed]
 
     assert async_to_sync(visits)() == [b"later 1", b"later 1", b"later 2"]
+
+
+def test_a_class_based_view_that_runs_beside_its_visitor_keeps_nothing_of_theirs():
+    ana, ben = Client(), Client()
+    ana.cookies["cart"], ben.cookies["cart"] = "of-ana", "of-ben"
+    with fake_clock() as clock, captured_events("cache_page_refused") as refused:
+        assert get("/cart") == b"cart "
+        clock.move(61)
+        assert ana.get("/cart").content == b"cart "
+        assert eventually(lambda: [event.payload["reason"] for event in refused] == ["cookies"])
+        assert eventually(lambda: ben.get("/cart").content == b"cart of-ben")
 
 
 def test_a_stale_fragment_is_rendered_anew_from_the_page_as_it_was():
