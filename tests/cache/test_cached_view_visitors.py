@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import view_site
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.http import HttpResponse
@@ -223,3 +225,29 @@ def test_a_page_that_says_something_else_is_not_kept(rf):
         return response
 
     assert [view(rf.get("/")).of_our_middleware for _ in range(2)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda request: request.auser(),
+        lambda request: request.session.aget("n"),
+        sync_to_async(lambda request: request.COOKIES["n"]),
+    ],
+)
+def test_an_async_page_of_many_members_shows_none_of_them(rf, ana, ben, take):
+    @cached_view(60, vary=lambda request: "members")
+    async def view(request):
+        return HttpResponse(str(await take(request)))
+
+    async def auser(user):
+        return user
+
+    seen = []
+    for user in (ana, ben):
+        request = rf.get("/", HTTP_COOKIE=f"n={user}")
+        request.session, request.user = SessionStore(), user
+        request.session._session_cache = {"n": str(user)}
+        request.auser = partial(auser, user)
+        seen.append(async_to_sync(view)(request).content)
+    assert seen == [b"ana", b"ben"]
