@@ -128,8 +128,14 @@ def _all_writes(sql: str) -> Iterator[Write]:
 
 
 def only_reads(sql: str) -> bool:
-    """Return whether `sql` writes nothing to any table, as far as a statement shows it."""
-    return _first_word(sql[:_HEAD]) in _READING and not writes_of(sql)
+    """Return whether `sql` writes nothing to any table, as far as a statement shows it.
+
+    False also for one that may give the transaction a snapshot: what is loaded then is not kept either.
+    """
+    first = _first_word(sql[:_HEAD])
+    if first in {"SET", "BEGIN", "START"} and "ISOLATION" in sql.upper():
+        return False
+    return first in _READING and not writes_of(sql)
 
 
 @lru_cache(maxsize=1024)

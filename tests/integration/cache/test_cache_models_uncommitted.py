@@ -152,6 +152,13 @@ def test_a_transaction_that_has_written_is_given_what_is_stored():
         assert tagged.peek() is MISSING
 
 
+def test_a_transaction_that_is_made_a_snapshot_by_a_statement_keeps_nothing():
+    with transaction.atomic():
+        connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        assert plain() == ["Ann"]
+    assert plain.peek() is MISSING
+
+
 def test_a_load_that_writes_in_an_open_transaction_is_not_kept():
     @cached(ttl=600, key=lambda: 1)
     def made():
