@@ -128,7 +128,7 @@ def _no_proxy() -> list[CheckMessage]:
     return [
         Warning(
             "SCALEKIT_TRUSTED_PROXIES is empty: behind a load balancer every visitor has its address, "
-            "and anybody may choose the request id.",
+            "and the request id that it sends is not taken.",
             hint='Write where the load balancer stands: SCALEKIT_TRUSTED_PROXIES = ["10.0.0.0/24"].',
             id="scalekit.health.W006",
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.signals import got_request_exception
 
 from scalekit.core.middleware import Ending, Flow, FlowMiddleware
+from scalekit.core.networks import client_of
 from scalekit.observability import metrics
 from scalekit.observability.facts import REQUEST_ID, is_request_id, new_request_id
 from scalekit.observability.observation import CANCELLED, Observation, observation_of
@@ -63,8 +64,9 @@ class RequestMiddleware(FlowMiddleware):
 
 
 def _request_id(request: HttpRequest) -> str:
+    """Return the id that a trusted proxy sent; a stranger's would put their requests under another's id."""
     given = str(request.META.get("HTTP_X_REQUEST_ID", ""))
-    return given if is_request_id(given) else new_request_id()
+    return given if is_request_id(given) and client_of(request).trusted else new_request_id()
 
 
 def _remember(request: HttpRequest | None = None, **_: Any) -> None:

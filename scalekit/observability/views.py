@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from secrets import compare_digest
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpResponse, HttpResponseNotAllowed
 
+from scalekit.core.bearer import bears
 from scalekit.core.networks import came_from
 from scalekit.observability.conf import settings
 from scalekit.observability.exceptions import MetricsUnavailable
@@ -34,14 +34,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read(request: HttpRequest) -> bool:
-    return _has_token(request) or came_from(request, settings.NETWORKS)
-
-
-def _has_token(request: HttpRequest) -> bool:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if not settings.TOKEN or scheme.lower() != "bearer":
-        return False
-    return compare_digest(given.strip().encode("utf-8", "replace"), settings.TOKEN.encode())
+    return bears(request, settings.TOKEN) or came_from(request, settings.NETWORKS)
 
 
 def _scrape(accept: str) -> HttpResponse:

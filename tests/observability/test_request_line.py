@@ -27,6 +27,7 @@ FAILING = "tests.observability.sample_site.Failing"
 def site(settings):
     settings.ROOT_URLCONF = "tests.observability.sample_site"
     settings.DEBUG = False
+    settings.SCALEKIT_TRUSTED_PROXIES = ["127.0.0.1"]  # all requests of these tests come from there
     settings.MIDDLEWARE = [
         REQUEST,
         "django.contrib.sessions.middleware.SessionMiddleware",
@@ -379,6 +380,14 @@ def test_hostile_request_id_is_replaced(rf, given):
     assert answered != given
     assert len(answered) == 32
     assert int(answered, 16) > 0
+
+
+@both
+@pytest.mark.parametrize("trusted", [[], ["10.0.0.0/24"]], ids=["nobody", "others"])
+def test_request_id_of_one_who_is_no_proxy_of_ours_is_replaced(serve, site, trusted):
+    site.SCALEKIT_TRUSTED_PROXIES = trusted
+    reply = serve("/hello", headers={"x-request-id": "abc-1", "x-forwarded-for": "10.0.0.5"})
+    assert len(reply.headers["X-Request-ID"]) == 32
 
 
 def test_two_request_ids_are_none():
