@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def forget_the_dead(folder: Path) -> None:
     owners = {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*_*.db")}
     for pid in owners:
         if pid.isdecimal() and not _lives(int(pid)):
-            mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]  # its stub has none
+            with suppress(FileNotFoundError):  # another scrape was faster
+                mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]  # its stub has none
 
 
 def _lives(pid: int) -> bool:

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import glob
+from pathlib import Path
+
 import pytest
 from django.test import Client
 from django.urls import reverse
+
+from scalekit.observability.exposition import forget_the_dead
 
 REQUEST = "scalekit.observability.middleware.RequestMiddleware"
 TOKEN = "a-token-of-some-length"
@@ -109,3 +114,18 @@ def test_a_scrape_is_no_traffic(site, lines):
 def test_a_refused_scrape_is_logged(lines):
     scrape()
     assert [line["status"] for line in lines.requests] == [404]
+
+
+def test_two_scrapes_may_forget_the_same_process(tmp_path, monkeypatch):
+    (tmp_path / "gauge_livesum_4194305.db").touch()  # of a pid beyond the largest
+    look = glob.glob
+
+    def look_and_come_second(pattern):
+        found = look(pattern)
+        for file in found:
+            Path(file).unlink()
+        return found
+
+    monkeypatch.setattr(glob, "glob", look_and_come_second)
+    forget_the_dead(tmp_path)
+    assert list(tmp_path.iterdir()) == []

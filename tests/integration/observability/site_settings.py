@@ -3,7 +3,7 @@ from __future__ import annotations
 SECRET_KEY = "x" * 50
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
-ROOT_URLCONF = "tests.observability.sample_site"
+ROOT_URLCONF = "tests.integration.observability.pages"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 INSTALLED_APPS = [
     "django.contrib.auth",
