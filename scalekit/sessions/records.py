@@ -90,7 +90,18 @@ def name_of(session_key: str | None) -> str:
 
 def name_of_user(owner: str) -> str:
     """Return the name under which a store remembers that all of a user's older sessions have ended."""
-    return name_of(f"user:{owner}")
+    return _mark("user", owner)
+
+
+def name_of_copy(session_key: str) -> str:
+    """Return the name under which a store remembers that it has copied a session of the previous engine."""
+    return _mark("copy", session_key)
+
+
+def _mark(kind: str, of: str) -> str:
+    """Return a name that no cookie leads to: theirs have no colon. The length is that of a session's."""
+    name = name_of(of)
+    return f"{kind}:{name}"[: len(name)]
 
 
 def write_fields(

@@ -63,6 +63,7 @@ class Server:
         Straight to a connection: the client's pool and wrappers take as long as the network does on one machine.
         """
         from redis.exceptions import ConnectionError as Disconnected
+        from redis.exceptions import ResponseError
 
         try:  # of two threads, each gets its own: a deque's ends are safe
             connection = self._idle.pop()
@@ -75,6 +76,12 @@ class Server:
             except Disconnected:  # it has dropped its socket, and connects again
                 connection.send_command(*command)
                 return connection.read_response()
+        except ResponseError:
+            raise
+        except BaseException:
+            # A worker's time limit may strike between the lines: the next request shall not get this one's answer.
+            connection.disconnect()
+            raise
         finally:
             self._idle.append(connection)
 
@@ -151,8 +158,10 @@ class Asking:
         self._started = monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is not None and isinstance(error, Exception):
+        if isinstance(error, Exception):
             self._judge(error)
+            return
+        if error is not None:  # the visitor went away, which says nothing of the server
             return
         self._server.breaker.succeeded()
         if monotonic() - self._started > SLOW:
@@ -234,7 +243,13 @@ def _options(retry: Any) -> dict[str, Any]:
     # One more try where the server closed an idle connection; a time-out is not worth waiting twice.
     once_more = retry(NoBackoff(), 1, supported_errors=(Disconnected,))
     wait = settings.TIMEOUT
-    return {"socket_timeout": wait, "socket_connect_timeout": wait, "retry": once_more}
+    return {
+        "socket_timeout": wait,
+        "socket_connect_timeout": wait,
+        "retry": once_more,
+        # One for each request that runs at once: redis-py would refuse the hundred and first.
+        "max_connections": 2**31,
+    }
 
 
 _servers: dict[str, Server] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scalekit.sessions.conf import settings
 from scalekit.sessions.events import SESSION_UNREADABLE
 from scalekit.sessions.records import Record, StoredSession
-from scalekit.sessions.servers import Command, Script, current_server
+from scalekit.sessions.servers import Asking, Command, Script, current_server
 from scalekit.sessions.stores.base import Store
 
 if TYPE_CHECKING:
@@ -63,20 +63,25 @@ class RedisStore(Store):
     def of_owner(self, owner: str) -> Steps[list[StoredSession]]:
         rows = yield from OF_OWNER("list", [INDEX + owner])
         now = time()
-        return [
+        found = [
             StoredSession(
                 name.decode().removeprefix(PREFIX), float(created), float(saved), now + left
             )
             for name, created, saved, left in rows
         ]
+        return sorted(found, key=lambda session: session.saved, reverse=True)
 
     def statistics(self) -> dict[str, int | str]:
         """Count the sessions by SCAN, which blocks nobody, and say what the server says of itself."""
-        client = current_server().client
+        server = current_server()
+        with Asking(server, "count"):
+            return self._statistics(server.client)
+
+    def _statistics(self, client: Any) -> dict[str, int | str]:
         info = client.info()
         return {
-            "sessions": sum(1 for _ in _scan(client, PREFIX)),
-            "users": sum(1 for _ in _scan(client, INDEX)),
+            "sessions": sum(_are_sessions(client, page) for page in _pages(client, PREFIX)),
+            "users": sum(len(page) for page in _pages(client, INDEX)),
             "memory_bytes": info["used_memory"],
             "memory_limit_bytes": info.get("maxmemory", 0),
             "eviction_policy": info.get("maxmemory_policy", ""),
@@ -92,6 +97,16 @@ def _record(found: dict[bytes, bytes]) -> Record | None:
     return Record(fields, float(found.get(b"created", 0)), float(found.get(b"saved", 0)))
 
 
-def _scan(client: Any, prefix: str) -> Iterator[bytes]:
-    names: Iterator[bytes] = client.scan_iter(match=f"{prefix}*", count=1000)
-    return names
+def _pages(client: Any, prefix: str) -> Iterator[list[bytes]]:
+    cursor = -1
+    while cursor:
+        cursor, names = client.scan(max(0, cursor), match=f"{prefix}*", count=1000)
+        yield names
+
+
+def _are_sessions(client: Any, names: list[bytes]) -> int:
+    """Count those that are no tombstones."""
+    with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.hexists(name, "format")
+        return sum(pipeline.execute())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from scalekit.sessions import SessionStoreUnavailable, sessions_of
 from scalekit.sessions.accounts import current_store
 from scalekit.sessions.checks import check_eviction
-from scalekit.sessions.records import name_of
+from scalekit.sessions.records import name_of, name_of_user
 from scalekit.sessions.redis import SessionStore
+from scalekit.sessions.servers import Asking, current_server
+from scalekit.sessions.steps import finish
 from scalekit.sessions.stores.redis import INDEX, PREFIX
 from scalekit.testing.fakes import captured_events
 
@@ -200,3 +203,66 @@ def test_a_session_of_many_keys(store):
         del session[f"key {number}"]
     session.save()
     assert len(SessionStore(key).load()) == 2000
+
+
+def test_an_answer_that_nobody_waited_for_is_nobody_elses(store, monkeypatch):
+    key = new_session(a=1)
+    server = current_server()
+
+    class GaveUp(BaseException):
+        """A worker's time limit, which may strike between any two lines."""
+
+    def strike(*args, **kwargs):
+        raise GaveUp
+
+    with monkeypatch.context() as struck:
+        struck.setattr(server._idle[-1], "read_response", strike)
+        with pytest.raises(GaveUp):
+            SessionStore("x" * 32).load()
+    assert SessionStore(key).load() == {"a": 1}
+
+
+def test_more_requests_at_once_than_a_pool_has_connections(store):
+    key = new_session(a=1)
+
+    async def visits():
+        return await asyncio.gather(*(SessionStore(key).aget("a") for _ in range(150)))
+
+    assert asyncio.run(visits()) == [1] * 150
+
+
+def test_a_visitor_who_goes_away_is_no_sign_of_life(store):
+    server = current_server()
+    server.breaker.failed()
+    with pytest.raises(asyncio.CancelledError), Asking(server, "load"):
+        raise asyncio.CancelledError
+    assert server.breaker.is_open
+    server.breaker.succeeded()
+
+
+def test_event_loops_leave_no_connection_behind(store):
+    key = new_session(a=1)
+    before = store.info("clients")["connected_clients"]
+    for _ in range(40):
+        asyncio.run(SessionStore(key).aload())
+    assert store.info("clients")["connected_clients"] <= before + 2
+
+
+def test_the_latest_comes_first(store):
+    keys = [new_session(_auth_user_id="7") for _ in range(3)]
+    for key, saved in zip(keys, (2, 1, 3), strict=True):
+        store.hset(stored_name(key), "saved", saved)
+    assert [session.saved for session in sessions_of(7)] == [3, 2, 1]
+
+
+def test_a_tombstone_is_no_session_that_is_counted(store):
+    new_session(a=1)
+    finish(SessionStore.store.delete(name_of("x" * 32), 60))
+    finish(SessionStore.store.delete(name_of_user("7"), 60))
+    assert current_store().statistics()["sessions"] == 1
+
+
+def test_statistics_of_a_server_that_is_down(store, settings):
+    settings.SCALEKIT_SESSIONS_REDIS_URL = "redis://127.0.0.1:1/0"
+    with pytest.raises(CommandError, match="does not answer"):
+        call_command("session_stats")
