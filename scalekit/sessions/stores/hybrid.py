@@ -72,7 +72,7 @@ class HybridStore(Store):
         record = yield from self.truth.save(name, change)
         if record is None:
             return None
-        if change.seconds <= 0 or (yield Blocking(partial(_is_uncommitted, [name]))):
+        if change.seconds <= 0 or (yield Blocking(partial(self._is_uncommitted, [name]))):
             telling = BURY("fill", [PREFIX + name], TOMBSTONE)
         elif change.mode == "create":
             return record  # nobody has looked for it yet
@@ -91,7 +91,7 @@ class HybridStore(Store):
         """Bury the entries before and after: a reader in between goes to the database and keeps nothing."""
         yield from self._bury(names)
         yield from self.truth.end(names, tombstone)
-        yield Blocking(partial(_is_uncommitted, names))
+        yield Blocking(partial(self._is_uncommitted, names))
         yield from self._bury(names)
 
     def has_ended(self, name: str) -> Steps[bool]:
@@ -125,6 +125,20 @@ class HybridStore(Store):
     def _bury(self, names: Sequence[str]) -> Steps[None]:
         for name in names:
             if not (yield from self._told(BURY("delete", [PREFIX + name], TOMBSTONE))):
+                yield from self.epochs.distrust()
+                return
+
+    def _is_uncommitted(self, names: Sequence[str]) -> bool:
+        """Tell whether what was just done may be rolled back; if so, drop after its commit what was kept meanwhile."""
+        using = write_alias()
+        if not connections[using].in_atomic_block:
+            return False
+        transaction.on_commit(lambda: finish(self._drop(names)), using=using, robust=True)
+        return True
+
+    def _drop(self, names: Sequence[str]) -> Steps[None]:
+        for name in names:
+            if not (yield from self._told(WRITE("fill", [PREFIX + name], "", 0))):
                 yield from self.epochs.distrust()
                 return
 
@@ -166,20 +180,6 @@ def _record(entry: dict[bytes, bytes]) -> Record | None:
     except (KeyError, ValueError):
         return None
     return record if expires > time() and b"epoch" in entry else None
-
-
-def _is_uncommitted(names: Sequence[str]) -> bool:
-    """Tell whether what was just done may be rolled back; if so, drop after its commit what was kept meanwhile."""
-    using = write_alias()
-    if not connections[using].in_atomic_block:
-        return False
-
-    def drop() -> None:
-        for name in names:
-            finish(WRITE("fill", [PREFIX + name], "", 0))
-
-    transaction.on_commit(drop, using=using, robust=True)
-    return True
 
 
 def _saw_the_present() -> bool:

@@ -368,6 +368,17 @@ def test_what_is_committed_is_seen(hybrid):
     assert hybrid(key)["a"] == 2
 
 
+def test_a_commit_that_redis_did_not_hear_of_is_told_to_the_database(hybrid, store, settings):
+    settings.SCALEKIT_SESSIONS_TIMEOUT = 0.2
+    key = new_session(hybrid, a=1)
+    with captured_events("session_cache_distrusted") as distrusted:
+        with transaction.atomic():
+            hybrid(key).flush()
+            settings.SCALEKIT_SESSIONS_REDIS_URL = "redis://127.0.0.1:1/0"
+            assert not distrusted
+        assert len(distrusted) == 1
+
+
 def test_a_damaged_entry_is_a_miss(hybrid, store):
     key = new_session(hybrid, a=1)
     store.hset(PREFIX + name_of(key), "created", "yesterday")
