@@ -48,12 +48,13 @@ def logout_everywhere(user: Any, *, keep: str | None = None) -> int:
     `keep` is the session key of one that goes on: `request.session.session_key`. Those that the
     previous engine still has are never taken over. Raises as `sessions_of` does.
     """
-    kept = name_of(keep) if keep else None
-    names = [session.name for session in sessions_of(user) if session.name != kept]
     seconds = previous.tombstone_seconds()
-    if seconds:
+    if (
+        seconds
+    ):  # before the list: a session that is copied meanwhile is on it, or finds the tombstone
         finish(current_store().delete(name_of_user(owner_of(user)), seconds))
-    return end_sessions(names)
+    kept = name_of(keep) if keep else None
+    return end_sessions([session.name for session in sessions_of(user) if session.name != kept])
 
 
 def end_sessions(names: Sequence[str]) -> int:

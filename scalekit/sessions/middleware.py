@@ -35,8 +35,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if not hasattr(session, "asettle"):
             return await sync_to_async(self.process_response)(request, response)
         _renew(session)
-        if _will_be_saved(session, response):
-            await session.asettle()
+        if _is_asked(session):
+            await session.asettle(saving=response.status_code < 500)  # noqa: PLR2004
         return self.process_response(request, response)
 
     def process_exception(
@@ -69,9 +69,10 @@ def _renew(session: Any) -> None:
         session.modified = True
 
 
-def _will_be_saved(session: Any, response: HttpResponseBase) -> bool:
+def _is_asked(session: Any) -> bool:
+    """Tell whether Django will ask the session how long it lives, and save it unless the page failed."""
     every = django_settings.SESSION_SAVE_EVERY_REQUEST
-    return response.status_code < 500 and not session.is_empty() and (every or session.modified)  # noqa: PLR2004
+    return not session.is_empty() and (every or session.modified)
 
 
 def _keep_private(response: HttpResponse) -> None:

@@ -21,11 +21,13 @@ CACHE_KEY = (
     "django.contrib.sessions.cache"  # the prefix of Django's engine, before the session's key
 )
 OURS = "scalekit.sessions.plain.PlainSerializer"
+CACHED_DB_KEY = "django.contrib.sessions.cached_db"  # as above
 
 # How each backend is told to use another serializer.
-READERS = {
+READERS: dict[str, dict[str, Any]] = {
     "django.core.cache.backends.redis.RedisCache": {"serializer": OURS},
-    "django_redis.cache.RedisCache": {"SERIALIZER": OURS},
+    # An outage that it ignores would look like a session that is gone.
+    "django_redis.cache.RedisCache": {"SERIALIZER": OURS, "IGNORE_EXCEPTIONS": False},
 }
 
 
@@ -47,17 +49,25 @@ class PlainSerializer:
     def loads(self, data: Any) -> Any:
         if isinstance(data, int):
             return data
-        return PlainUnpickler(io.BytesIO(data)).load()
+        try:
+            return PlainUnpickler(io.BytesIO(data)).load()
+        except Exception as error:  # garbage may raise anything
+            raise pickle.UnpicklingError(repr(error)) from error
 
 
 def read_cached(session_key: str) -> Mapping[str, Any] | None:
     """Return a session of Django's cache engine; None if there is none, or it is not plain data."""
     try:
         found = _reader().get(CACHE_KEY + session_key)
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
+    except pickle.UnpicklingError as error:
         SESSION_UNREADABLE.emit(error=repr(error))
         return None
     return found if isinstance(found, dict) else None
+
+
+def forget_cached(session_key: str) -> None:
+    """Delete what Django's cached_db engine has in its cache."""
+    caches[django_settings.SESSION_CACHE_ALIAS].delete(CACHED_DB_KEY + session_key)
 
 
 def require_readable() -> None:

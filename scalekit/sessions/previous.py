@@ -8,6 +8,7 @@ makes of it: no engine of ours accepts one that makes pickles.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +21,7 @@ from scalekit.core.exceptions import SettingInvalid
 from scalekit.sessions.conf import settings
 from scalekit.sessions.events import SESSION_STORE_FAILED
 from scalekit.sessions.exceptions import SessionStoreUnavailable
-from scalekit.sessions.plain import read_cached
+from scalekit.sessions.plain import forget_cached, read_cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DJANGO_S = "django.contrib.sessions.backends."
+CACHED_DB = f"{DJANGO_S}cached_db"
 KEY = re.compile(r"[A-Za-z0-9_:.=-]+")  # random keys, and signed cookies; others are hostile
 
 
@@ -54,14 +56,19 @@ def read(session_key: str) -> Mapping[str, Any] | None:
 
 def forget(session_key: str) -> None:
     """End the session in the previous engine too: servers that have not been deployed yet still use it."""
-    if KEY.fullmatch(session_key):
-        _asked(lambda: _session(session_key).delete(session_key))
+    if not KEY.fullmatch(session_key):
+        return
+    _asked(lambda: _session(session_key).delete(session_key))
+    if settings.PREVIOUS_ENGINE == CACHED_DB:
+        # Those servers believe its cache. Where it has been taken away, there are none, and nobody waits for it.
+        with suppress(SessionStoreUnavailable):
+            _asked(lambda: forget_cached(session_key))
 
 
 def engine() -> type[SessionBase]:
     """Return the previous engine's class. Raises `SettingInvalid`."""
     path = settings.PREVIOUS_ENGINE
-    if path == f"{DJANGO_S}cached_db":
+    if path == CACHED_DB:
         path = f"{DJANGO_S}db"  # the truth of the two, and no pickle
     try:
         found = import_module(path).SessionStore

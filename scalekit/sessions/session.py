@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from time import monotonic, perf_counter, time
@@ -35,6 +36,7 @@ from scalekit.sessions.records import (
     Record,
     changed_inside,
     name_of,
+    name_of_copy,
     name_of_user,
     read_fields,
     write_fields,
@@ -42,7 +44,7 @@ from scalekit.sessions.records import (
 from scalekit.sessions.steps import Blocking, afinish, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from scalekit.sessions.steps import Steps
@@ -129,8 +131,13 @@ class StoredSessionBase(SessionBase):
         data = await self._aget_session(no_load=must_create)  # type: ignore[attr-defined]  # as above
         return await self._arun(self._saving(data, must_create=must_create))
 
-    async def asettle(self) -> None:
-        """Save now what the middleware, which is no coroutine, will save: its `save` tells how it went."""
+    async def asettle(self, *, saving: bool) -> None:
+        """Load and, if `saving`, save now what the middleware, which is no coroutine, will: it hears how that went."""
+        with suppress(SessionStoreUnavailable):  # it will be told so too, at once
+            await self._aget_session()  # type: ignore[attr-defined]  # not in the stubs
+        if not saving or self.is_empty():
+            return
+        self.modified = True  # what was changed in its place no longer shows, once it is saved
         self._settled = Outcome()
         try:
             await self.asave()
@@ -192,24 +199,41 @@ class StoredSessionBase(SessionBase):
     def _adopting(self) -> Steps[dict[str, Any] | None]:
         """Take over the session that the previous engine has under this key, once, and under the same key.
 
-        Of two requests that come at once, one creates it and the other finds it. Where it has ended here, the
-        tombstone refuses.
+        Where it or all of its user's have ended here, a tombstone refuses. That of the user is looked for
+        again at the end, since `logout_everywhere` sets it before it lists.
         """
         key = str(self.session_key)
         found = yield Blocking(partial(previous.read, key))
         if not found:
             return None
-        owner = str(found.get(SESSION_KEY, ""))
-        ended = bool(owner) and (yield from self.store.has_ended(name_of_user(owner)))
-        if not ended:
+        owner, record = str(found.get(SESSION_KEY, "")), None
+        if not (yield from self._has_left(owner)):
+            record = yield from self._copying(key, found, owner)
+        if record is not None and (yield from self._has_left(owner)):
+            yield from self.store.delete(name_of(key), previous.tombstone_seconds())
+            record = None
+        SESSION_ADOPTED.emit(result="refused" if record is None else "adopted")
+        return self._taken(record)
+
+    def _copying(self, key: str, found: Mapping[str, Any], owner: str) -> Steps[Record | None]:
+        """Copy what was found, unless that was done before: of two requests at once, one copies, both find it.
+
+        A mark stays, which outlives the copy: one that expires is not made again.
+        """
+        name, mark, record = name_of(key), name_of_copy(key), None
+        seconds = int(self.get_expiry_age(expiry=found.get("_session_expiry")))
+        if seconds > 0 and not (yield from self.store.has_ended(mark)):
             fields = write_fields(self.serializer(), found, {}, {})
-            seconds = int(self.get_expiry_age(expiry=found.get("_session_expiry")))
             change = Change("create", fields, None, seconds, owner)
-            record = yield from self.store.save(name_of(key), change)
-            record = record or (yield from self.store.load(name_of(key)))
-            ended = record is None
-        SESSION_ADOPTED.emit(result="refused" if ended else "adopted")
-        return None if ended else self._taken(record)
+            record = yield from self.store.save(name, change)
+        if record is None:
+            return (yield from self.store.load(name))
+        yield from self.store.delete(mark, previous.tombstone_seconds())
+        return record
+
+    def _has_left(self, owner: str) -> Steps[bool]:
+        """Tell whether all sessions of a user that the previous engine has were ended."""
+        return bool(owner) and (yield from self.store.has_ended(name_of_user(owner)))
 
     def _saving(self, data: dict[Any, Any], *, must_create: bool) -> Steps[None]:
         stored = self._record.fields if self._record else {}

@@ -28,6 +28,10 @@ def public(request):
     return HttpResponse("hello")
 
 
+def broken(request):
+    return HttpResponse("broken", status=500)
+
+
 @cache_control(public=True, s_maxage=600)
 def shared(request):
     return HttpResponse("hello")
@@ -58,6 +62,7 @@ urlpatterns = [
     path("count_async/", count_async),
     path("append/", append),
     path("public/", public),
+    path("broken/", broken),
     path("shared/", shared),
     path("enter/", enter),
     path("leave/", leave),

@@ -12,8 +12,10 @@ from django.core.management import call_command
 from django.test import Client
 
 from scalekit.core.exceptions import SettingInvalid
-from scalekit.sessions import SessionStoreUnavailable, logout_everywhere, sessions_of
+from scalekit.sessions import SessionStoreUnavailable, accounts, logout_everywhere, sessions_of
 from scalekit.sessions.plain import CACHE_KEY
+from scalekit.sessions.records import name_of_user
+from scalekit.sessions.steps import finish
 from scalekit.testing.fakes import captured_events
 from tests.integration.sessions.threads import in_threads
 
@@ -25,6 +27,7 @@ CACHES = {
     "django": "django.core.cache.backends.redis.RedisCache",
     "django_redis": "django_redis.cache.RedisCache",
 }
+UNREACHABLE = {"default": {"BACKEND": CACHES["django"], "LOCATION": "redis://127.0.0.1:1/0"}}
 
 
 @pytest.fixture
@@ -142,9 +145,7 @@ def test_a_cache_that_cannot_be_read_as_plain_data_is_refused(settled, engine, s
 
 def test_a_previous_store_that_is_down_takes_no_cookie(settled, engine, settings):
     visitor = settled("cache")
-    settings.CACHES = {
-        "default": {"BACKEND": CACHES["django"], "LOCATION": "redis://127.0.0.1:1/0"}
-    }
+    settings.CACHES = UNREACHABLE
     response = visitor.get("/who/")
     assert response.status_code == 503
     assert not response.cookies
@@ -173,3 +174,79 @@ def test_tombstones_go_with_the_expired_sessions(settled, engine, settings):
     settings.SESSION_COOKIE_AGE = 1000
     call_command("clearsessions")
     assert engine.store.count_expired() == 0
+
+
+def test_a_copied_session_that_expires_is_not_copied_again(settled, engine):
+    key = settled("db").cookies["sessionid"].value
+    session = engine(key)
+    session["seen"] = True
+    session.set_expiry(-1)
+    session.save()
+    engine.clear_expired()
+    assert engine(key).load() == {}
+
+
+def test_logging_out_everywhere_while_a_session_is_copied_ends_it(settled, engine, monkeypatch):
+    key = settled("db").cookies["sessionid"].value
+    user = User.objects.get()
+    real = engine.store.save
+
+    def save(*args):
+        monkeypatch.undo()
+        logout_everywhere(user)
+        return (yield from real(*args))
+
+    monkeypatch.setattr(engine.store, "save", save)
+    assert engine(key).load() == {}
+    assert engine(key).load() == {}
+    assert sessions_of(user) == []
+
+
+def test_nor_does_one_live_that_is_copied_just_after_the_list(settled, engine, monkeypatch):
+    key = settled("db").cookies["sessionid"].value
+
+    real = accounts.sessions_of
+
+    def listed(user):
+        found = real(user)
+        engine(key).load()
+        return found
+
+    monkeypatch.setattr(accounts, "sessions_of", listed)
+    logout_everywhere(User.objects.get())
+    assert engine(key).load() == {}
+
+
+def test_no_cookie_is_taken_for_the_mark_of_a_user(engine, settings):
+    settings.SCALEKIT_SESSIONS_PREVIOUS_ENGINE = f"{DJANGO_S}db"
+    engine("user:1234").flush()
+    assert not finish(engine.store.has_ended(name_of_user("1234")))
+
+
+def test_servers_that_still_have_cached_db_hear_of_a_logout(settled, engine):
+    key = settled("cached_db").cookies["sessionid"].value
+    engine(key).flush()
+    assert import_module(f"{DJANGO_S}cached_db").SessionStore(key).load() == {}
+
+
+def test_a_lost_cache_of_cached_db_keeps_nobody_from_logging_out(settled, settings):
+    visitor = settled("cached_db")
+    settings.CACHES = UNREACHABLE
+    assert visitor.get("/leave/").status_code == 200
+
+
+def test_a_previous_cache_that_hides_its_outage_takes_no_cookie(settled, settings):
+    visitor = settled("cache", "django_redis")
+    nowhere = {"BACKEND": CACHES["django_redis"], "LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {"default": nowhere | {"OPTIONS": {"IGNORE_EXCEPTIONS": True}}}
+    response = visitor.get("/who/")
+    assert response.status_code == 503
+    assert not response.cookies
+
+
+@pytest.mark.parametrize("garbage", [b"", b"garbage", b"\x80\x05}(K\x01u.", b"\x80\x05NNR."])
+def test_garbage_in_the_previous_cache_is_no_session(settled, engine, garbage):
+    settled("cache")
+    raw, key = caches["default"], "k" * 32
+    raw._cache.get_client(write=True).set(raw.make_key(CACHE_KEY + key), garbage)
+    assert engine(key).load() == {}

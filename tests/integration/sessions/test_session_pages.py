@@ -207,3 +207,26 @@ def test_the_middleware_serves_other_engines_too(database, ana, settings):
         return count
 
     assert async_to_sync(visit)() == b"2"
+
+
+def get_async(path, cookie):
+    async def visit():
+        client = AsyncClient(raise_request_exception=False)
+        client.cookies["sessionid"] = cookie
+        response = await client.get(path)
+        await sync_to_async(connections.close_all)()
+        return response
+
+    return async_to_sync(visit)()
+
+
+def test_under_asgi_a_change_in_its_place_renews_the_cookie_too(visitor):
+    cookie = visitor.cookies["sessionid"].value
+    assert "sessionid" in get_async("/append/", cookie).cookies
+    assert "sessionid" in get_async("/append/", cookie).cookies
+
+
+def test_under_asgi_a_broken_page_is_itself(visitor, settings):
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    response = get_async("/broken/", visitor.cookies["sessionid"].value)
+    assert response.content == b"broken"
