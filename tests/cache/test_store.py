@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import pickle
+from time import time
 
 import pytest
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 
 from scalekit.cache import MISSING, cached
+from scalekit.cache.invalidation.naming import on_server, tag_name
 from scalekit.cache.store import store_of
 from scalekit.cache.values import FORMAT
 
@@ -180,3 +182,17 @@ def test_an_unknown_alias_is_the_project_s_fault_and_shows():
 
     with pytest.raises(Exception, match="nowhere"):
         lost()
+
+
+def test_a_stamp_that_a_write_left_outlives_what_is_stored_under_it(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+    @cached(ttl=3600, tags=["rows"], key=lambda: 1)
+    def load():
+        return "value"
+
+    load()
+    tag = on_server("default", [tag_name("rows")])[0]
+    store_of("default").invalidate([tag], facts={"n": 1})
+    assert load() == "value"
+    assert caches["default"]._expire_info[tag] > time() + 3600

@@ -10,13 +10,14 @@ from scalekit.cache.guarding import FAILED
 from scalekit.cache.invalidation.base import sees_commits
 from scalekit.cache.stampede import states
 from scalekit.cache.stampede.renewing import renewals
-from scalekit.cache.stampede.requests import Batch, Granted, Stamp, Swap
+from scalekit.cache.stampede.requests import Batch, Granted, Stamp
 from scalekit.cache.stampede.steps import Ask, Load, Loaded
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from scalekit.cache.stampede.leading import Found, Leader
+    from scalekit.cache.stampede.requests import Fill, Swap
     from scalekit.cache.stampede.steps import Step
     from scalekit.cache.store import Store
 
@@ -52,7 +53,9 @@ def load_many(
     for one in held:
         renewals.add(store, one)
     is_current = sees_commits()
-    swaps = [lease.wanted.leader.resignation(lease.token, lease.facts) for lease in leases]
+    swaps: list[Swap | Fill] = [
+        lease.wanted.leader.resignation(lease.token, lease.facts) for lease in leases
+    ]
     try:
         chosen.extend(lease.wanted.argument for lease in leases)
         facts = tuple(fact for lease in leases for fact in _demanded(lease))
@@ -118,7 +121,7 @@ def _by_key(leases: Sequence[Lease], value: Any) -> dict[str, Any]:
     return dict(zip(keys, value, strict=True))
 
 
-def _swap(lease: Lease, seconds: float, values: Mapping[str, Any]) -> Swap:
+def _swap(lease: Lease, seconds: float, values: Mapping[str, Any]) -> Swap | Fill:
     """Return how to store the value of a lease, or to give it up if there is none."""
     leader = lease.wanted.leader
     if leader.key not in values:
@@ -129,7 +132,7 @@ def _swap(lease: Lease, seconds: float, values: Mapping[str, Any]) -> Swap:
         raise landing.error
     if packed is None:
         return leader.resignation(lease.token, lease.facts)
-    return Swap(leader.key, states.LEASE + lease.token, packed, ms)
+    return leader.filling(states.LEASE + lease.token, packed, ms)
 
 
 def _demanded(lease: Lease) -> states.Facts:

@@ -13,7 +13,7 @@ from scalekit.cache.stampede import notes, states
 from scalekit.cache.stampede.packing import Landing, Packing
 from scalekit.cache.stampede.pauses import pauses
 from scalekit.cache.stampede.renewing import LEASE_MS, renewals
-from scalekit.cache.stampede.requests import Acquire, Claim, Granted, Stamp, Swap, Unclaim
+from scalekit.cache.stampede.requests import Acquire, Claim, Fill, Granted, Stamp, Swap, Unclaim
 from scalekit.cache.stampede.steps import Ask, Fetch, Keep, Load, Loaded, Pause, loading
 from scalekit.cache.stampede.writing import FACTS_MS
 from scalekit.cache.values import unpack
@@ -196,7 +196,7 @@ class Leader(Packing):
         if packed is None or not is_current:
             return landing
         for _ in range(_TRIES):
-            swapped = yield Keep(Swap(self.key, stored[: states.SEEN], packed, ms))
+            swapped = yield Keep(self.filling(stored[: states.SEEN], packed, ms))
             if swapped is FAILED:
                 self.store.owe((self.key,), "")
             if swapped is not False:
@@ -218,6 +218,13 @@ class Leader(Packing):
         ttl = self.policy.ttl
         longest = ttl if isinstance(ttl, (int, float)) else 30 * 24 * 3600
         return round((longest + self.policy.stale) * 1000) + _STAMP_MS
+
+    def filling(self, seen: bytes, packed: bytes, ms: int) -> Swap | Fill:
+        """Return how to store an entry for `ms` where `seen` is; the stamps have to outlive it."""
+        swap = Swap(self.key, seen, packed, ms)
+        if not self.names:
+            return swap
+        return Fill(swap, Stamp(self.names, max(self.stamp_ms(), ms + _STAMP_MS)))
 
     def acquisition(self, token: bytes, stamps: bytes, stored: bytes | None) -> Acquire:
         """Return how to ask for the lease; what is `stored` now is void, or a load that nobody waits for."""
@@ -242,7 +249,7 @@ class Leader(Packing):
     ) -> Generator[Step, Any, Landing]:
         packed, ms, landing = self.packed(loaded, stamps, granted)
         if packed is not None and is_current:
-            yield Keep(Swap(self.key, states.LEASE + token, packed, ms))
+            yield Keep(self.filling(states.LEASE + token, packed, ms))
         elif landing.error is not None and is_current and not granted:
             yield from self._fail(token, landing.error)
         else:

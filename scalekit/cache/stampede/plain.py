@@ -16,11 +16,13 @@ from scalekit.cache.events import CACHE_UNREADABLE
 from scalekit.cache.stampede.base import Request, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from django.core.cache.backends.base import BaseCache
 
 A = TypeVar("A")
+
+_LONG = 366 * 24 * 3600  # seconds
 
 # What Django's backends raise for bytes that are no pickle of theirs. All else is the cache failing.
 _GARBAGE = (
@@ -72,6 +74,11 @@ class PlainCache:
 
     def add(self, key: str, value: bytes, ms: int) -> bool:
         return bool(self._cache.add(key, value, _seconds(ms)))
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Let what is stored live for as long as anything may that depends on it: nobody tells how long it has."""
+        for key in keys:
+            self._cache.touch(key, _LONG)
 
     def delete(self, keys: Sequence[str]) -> None:
         self._cache.delete_many(keys)

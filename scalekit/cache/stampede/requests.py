@@ -160,6 +160,27 @@ class Stamp(Request[list[bytes]]):
 
 
 @dataclass(frozen=True, slots=True)
+class Fill(Request[bool]):
+    """Store an entry as `swap` does, and let the stamps that it depends on outlive it by far.
+
+    Whoever made a stamp knew nothing of this entry: another function, or a write, after which it lives for a minute.
+    """
+
+    swap: Swap
+    stamp: Stamp
+
+    def calls(self) -> Sequence[Call]:
+        return [*self.swap.calls(), *self.stamp.calls()]
+
+    def answer(self, results: list[Any]) -> bool:
+        return self.swap.answer(results[:1])
+
+    def plainly(self, cache: PlainCache) -> bool:
+        cache.keep(self.stamp.names)
+        return self.swap.plainly(cache)
+
+
+@dataclass(frozen=True, slots=True)
 class Epoch(Request[tuple[float, float]]):
     """Return the server's time and the time before which nothing is believed; `now` if `is_raised`. Seconds."""
 

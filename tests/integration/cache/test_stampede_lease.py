@@ -227,6 +227,30 @@ def test_a_stamp_outlives_what_depends_on_it(client, key, tag):
     assert client.pttl(tag) > client.pttl(key)
 
 
+@cached(ttl=7 * 24 * 3600, tags=["rows"], many=lambda arguments: dict.fromkeys(arguments, "many"))
+def late(argument):
+    return "late"
+
+
+@pytest.mark.parametrize("fill", [lambda: late(1), lambda: late.many([1]), lambda: late.refresh(1)])
+def test_a_stamp_that_a_write_or_another_function_made_outlives_it_as_well(
+    client, store, tag, fill
+):
+    load(1)
+    fill()
+    assert client.pttl(tag) > 7 * 24 * 3600 * 1000
+    store.invalidate([tag], facts={"n": 1})
+    fill()
+    assert client.pttl(tag) > 7 * 24 * 3600 * 1000
+
+
+def test_a_refresh_lets_the_stamp_live_on(client, tag):
+    late(1)
+    client.pexpire(tag, 1000)
+    late.refresh(1)
+    assert client.pttl(tag) > 7 * 24 * 3600 * 1000
+
+
 def test_flushall_during_a_load_keeps_its_value_out(racing, client):
     write()
     client.flushall()
