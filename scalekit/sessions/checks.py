@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ENGINE, DATABASE, HYBRID = ENGINES
 MIDDLEWARE = "scalekit.sessions.middleware.SessionMiddleware"
 DJANGO_S = "django.contrib.sessions.backends."
+ON_ONE_SERVER = (".LocMemCache", ".FileBasedCache")
 REMEDY = f"Write SESSION_ENGINE = {DATABASE!r} (or {HYBRID!r}, with Redis)."
 
 
@@ -41,13 +42,20 @@ def check_for_one_server(**_: Any) -> Iterator[CheckMessage]:
     backend = django_settings.CACHES.get(django_settings.SESSION_CACHE_ALIAS, {}).get("BACKEND", "")
     if engine == f"{DJANGO_S}file":
         yield _lives_on_one_server("sessions lie in files of one server")
-    elif engine == f"{DJANGO_S}cache" and backend.endswith((".LocMemCache", ".FileBasedCache")):
+    elif engine == f"{DJANGO_S}cache" and backend.endswith((*ON_ONE_SERVER, ".DummyCache")):
         yield _lives_on_one_server(f"sessions lie in {backend}, which one server has to itself")
     elif engine == f"{DJANGO_S}cache":
         yield Warning(
             "Sessions lie in the cache alone: whatever it evicts, or a second of outage, logs visitors out.",
             hint=REMEDY,
             id="scalekit.sessions.W002",
+        )
+    elif engine == f"{DJANGO_S}cached_db" and backend.endswith(ON_ONE_SERVER):
+        yield Warning(
+            f"Copies of the sessions lie in {backend}, which one server has to itself: who logs out there is still"
+            " logged in on the others.",
+            hint=REMEDY,
+            id="scalekit.sessions.W006",
         )
     elif engine == f"{DJANGO_S}signed_cookies":
         yield Warning(
@@ -74,7 +82,7 @@ def check_cookie(**_: Any) -> Iterator[CheckMessage]:
 @register(deploy=True)
 def check_eviction(**_: Any) -> Iterator[CheckMessage]:
     """Ask the Redis that is the only store whether it may throw sessions away."""
-    if django_settings.SESSION_ENGINE != ENGINE or not settings.REDIS_URL:
+    if django_settings.SESSION_ENGINE != ENGINE or not _valid("REDIS_URL"):
         return
     policy = _eviction_policy()
     if policy and policy != "noeviction":
@@ -106,6 +114,14 @@ def _lives_on_one_server(why: str) -> CheckMessage:
     )
 
 
+def _valid(name: str) -> Any:
+    """Return a setting; None for one that cannot be used, which scalekit.core.E002 says."""
+    try:
+        return getattr(settings, name)
+    except SettingInvalid:
+        return None
+
+
 def _not_installed(engine: str) -> Iterator[CheckMessage]:
     if engine != ENGINE and not apps.is_installed("scalekit.sessions"):
         yield Error(
@@ -116,11 +132,7 @@ def _not_installed(engine: str) -> Iterator[CheckMessage]:
 
 
 def _no_address(engine: str) -> Iterator[CheckMessage]:
-    try:
-        missing = not settings.REDIS_URL
-    except SettingInvalid:  # scalekit.core.E002 says so
-        return
-    if missing:
+    if _valid("REDIS_URL") == "":
         yield Error(
             f"SESSION_ENGINE is {engine!r}, but SCALEKIT_SESSIONS_REDIS_URL is not set.",
             hint='Write SCALEKIT_SESSIONS_REDIS_URL = "redis://sessions.internal:6379/0".',
@@ -147,7 +159,7 @@ def _pickling() -> Iterator[CheckMessage]:
 
 
 def _previous_unusable() -> Iterator[CheckMessage]:
-    path = settings.PREVIOUS_ENGINE
+    path = _valid("PREVIOUS_ENGINE")
     if not path:
         return
     try:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from django.core.checks import run_checks
 
 from scalekit.core.exceptions import SettingInvalid
 from scalekit.sessions import EngineUnsupported, sessions_of
@@ -60,6 +61,7 @@ def test_another_kind_of_address_is_refused(settings, url):
 
 
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
+DUMMY = "django.core.cache.backends.dummy.DummyCache"
 REDIS = "django.core.cache.backends.redis.RedisCache"
 
 
@@ -82,13 +84,36 @@ def test_its_table_needs_the_app(settings):
         ("cache", REDIS, ["scalekit.sessions.W002"]),
         ("signed_cookies", REDIS, ["scalekit.sessions.W003"]),
         ("db", LOCMEM, []),
-        ("cached_db", LOCMEM, []),
+        ("cache", DUMMY, ["scalekit.sessions.E005"]),
+        ("cached_db", LOCMEM, ["scalekit.sessions.W006"]),
+        ("cached_db", REDIS, []),
     ],
 )
 def test_engines_that_lose_sessions(settings, engine, cache, expected):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.CACHES = {"default": {"BACKEND": cache}}
     assert ids(check_for_one_server()) == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "value"),
+    [(ENGINE, "REDIS_URL", "http://x"), (DATABASE, "PREVIOUS_ENGINE", 5)],
+)
+def test_a_setting_that_cannot_be_used_is_said_once(settings, engine, name, value):
+    settings.SESSION_ENGINE = engine
+    setattr(settings, f"SCALEKIT_SESSIONS_{name}", value)
+    found = [m for m in run_checks(include_deployment_checks=True) if name in m.msg]
+    assert ids(found) == ["scalekit.core.E002"]
+
+
+@pytest.mark.parametrize("engine", ["file", "cache", "cached_db"])
+def test_what_ties_a_session_to_one_server_is_said_once(settings, engine):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.CACHES = {"default": {"BACKEND": LOCMEM}}
+    said = ids(run_checks(include_deployment_checks=True))
+    ours = {"scalekit.sessions.E005", "scalekit.sessions.W006"}
+    healths = {"scalekit.health.W011", "scalekit.health.W012"}
+    assert len([name for name in said if name in ours | healths]) == 1
 
 
 def test_a_cookie_that_others_can_read(settings):
