@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import os
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
+from redis.exceptions import ConnectionError as LostConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,16 +69,33 @@ class ClusterCache(RedisCache):
 
 
 _clusters: dict[str, Any] = {}
+_failures: dict[str, tuple[float, Exception]] = {}  # the last of each, and when it was
 _connecting = Lock()
 
 
 def _cluster(servers: Sequence[str], options: Mapping[str, Any]) -> Any:
     identity = repr((list(servers), sorted(options.items(), key=repr)))
     found = _clusters.get(identity)
-    if found is None:
-        with _connecting:
-            found = _clusters.get(identity) or _connect(servers, options)
-            _clusters[identity] = found
+    if found is not None:
+        return found
+    asked = monotonic()
+    with _connecting:
+        return _clusters.get(identity) or _first_look(identity, asked, servers, options)
+
+
+def _first_look(
+    identity: str, asked: float, servers: Sequence[str], options: Mapping[str, Any]
+) -> Any:
+    """Connect, unless another thread has failed to since this one `asked`: they wait for one time-out together."""
+    failed, error = _failures.get(identity, (0.0, None))
+    if error is not None and failed > asked:
+        raise LostConnection(f"Another thread could not connect to the cluster: {error}") from error
+    try:
+        found = _clusters[identity] = _connect(servers, options)
+    except Exception as error:
+        _failures[identity] = monotonic(), error
+        raise
+    _failures.pop(identity, None)
     return found
 
 
@@ -98,6 +117,7 @@ def _connect(servers: Sequence[str], options: Mapping[str, Any]) -> Any:
 def _forget() -> None:
     global _connecting  # noqa: PLW0603 - a thread of the parent may have held it
     _clusters.clear()
+    _failures.clear()
     _connecting = Lock()
 
 

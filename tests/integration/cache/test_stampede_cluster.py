@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
@@ -171,3 +172,30 @@ def test_a_cluster_that_is_gone_costs_no_answer(settings):
     settings.CACHES = {"default": default}
     assert load(1) == "old"
     assert store_of("default").is_down
+
+
+def test_threads_that_find_a_frozen_cluster_wait_for_one_look_together(settings):
+    with socket.create_server(("127.0.0.1", 0)) as hangs:  # accepts, and never answers
+        default = {
+            **settings.CACHES["default"],
+            "LOCATION": [f"redis://127.0.0.1:{hangs.getsockname()[1]}"],
+            "OPTIONS": {"socket_connect_timeout": 0.3, "socket_timeout": 0.3},
+        }
+        settings.CACHES = {"default": default}
+        looks = []
+        real, all_ask = cluster._connect, threading.Barrier(16)
+
+        def look(*arguments):
+            looks.append(1)
+            return real(*arguments)
+
+        def ask():
+            all_ask.wait(10)
+            with pytest.raises((redis.RedisError, redis.exceptions.RedisClusterException)):
+                caches["default"].redis_client()
+
+        with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(16) as pool:
+            patch.setattr(cluster, "_connect", look)
+            for asked in [pool.submit(ask) for _ in range(16)]:
+                asked.result(30)
+    assert len(looks) <= 3  # those who came late may look once more
