@@ -96,7 +96,8 @@ class Cached:
         identified = self._identified(args, kwargs)
         if store.is_plainly_keyed:
             return self._keys.local(*identified)
-        return self, store.made_key(self._keys.key(*identified))
+        # Not `self`, which a method is another of in every call.
+        return self._keys, store.made_key(self._keys.key(*identified))
 
     def _question(
         self,

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from time import time
 
 import pytest
+from django.db.models import TextChoices
 
 from scalekit.cache import (
     MISSING,
@@ -15,6 +16,7 @@ from scalekit.cache import (
     UncacheableFunction,
     cached,
     cached_method,
+    computing,
     get_or_compute,
     invalidate_key,
     invalidate_tags,
@@ -161,6 +163,49 @@ def test_a_worker_is_asked_once(workers, heard):
 def test_arguments_that_json_would_change_are_left_to_a_thread(workers):
     call = partial(_same, (1, 2))
     assert not tasks.enqueue(store_of("default"), page._policy, "key", call)
+
+
+def test_what_calls_with_the_same_options_share_is_made_once(monkeypatch):
+    made = []
+    real = computing.KeyMaker
+    monkeypatch.setattr(computing, "KeyMaker", lambda *args: made.append(1) or real(*args))
+    computing._keys.cache_clear()
+    for n in range(20):
+        get_or_compute(n, lambda: 1, ttl=60, tags=["reports"], depends_on=lambda key: [])
+        get_or_compute(n, lambda: 1, ttl=60, tags=["reports"])
+    assert len(made) == 1
+    assert computing._remembered.cache_info().maxsize
+
+
+def test_options_that_are_equal_and_not_the_same_are_two():
+    assert get_or_compute("k", lambda: "one", version=1) == "one"
+    assert get_or_compute("k", lambda: "two", version=2) == "two"
+    assert get_or_compute("k", lambda: "three", version=True) == "three"
+
+
+def test_a_write_ends_what_was_computed_into_another_cache(photos, settings):
+    from tests.cache.shop.models import Photo
+
+    other = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "other"}
+    settings.CACHES = {**settings.CACHES, "other": other}
+
+    def count():
+        return get_or_compute(
+            "photos", Photo.objects.count, alias="other", depends_on=lambda key: [Photo]
+        )
+
+    assert count() == 0
+    Photo.objects.create(title="sea")
+    assert count() == 1
+
+
+class Fruit(TextChoices):
+    APPLE = "apple"
+
+
+@pytest.mark.parametrize("argument", [Fruit.APPLE, [Fruit.APPLE], {"x": Fruit.APPLE}, 1 << 70])
+def test_a_member_of_an_enum_has_another_key_than_its_text_and_is_left_to_a_thread(argument):
+    assert tasks._is_plain(partial(_same, argument)) is (argument == 1 << 70)
 
 
 def _in_a_while():

@@ -40,6 +40,18 @@ def _is_plain(call: partial[Any]) -> bool:
     """Return whether the arguments come back from JSON as they were, which Django's tasks demand."""
     given = [list(call.args), call.keywords]
     try:
-        return bool(json.loads(json.dumps(given)) == given)
+        return bool(json.loads(json.dumps(given)) == given) and _is_of_json(given)
     except (TypeError, ValueError):
         return False
+
+
+def _is_of_json(value: Any) -> bool:
+    """Return whether JSON has the very type: a member of an enum may equal its text, and has another key."""
+    if type(value) is list:
+        return all(map(_is_of_json, value))
+    if type(value) is dict:
+        return all(type(key) is str and _is_of_json(item) for key, item in value.items())
+    return type(value) in _OF_JSON
+
+
+_OF_JSON = {type(None), bool, int, float, str}

@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import caches
 from tiers import FAILOVER, TIERED, eventually, is_up_to_date, redis_entry
 
-from scalekit.cache import MISSING, cached, invalidate_tags
+from scalekit.cache import MISSING, cached, get_or_compute, invalidate_key, invalidate_tags
 from scalekit.cache.backends import outages
 from scalekit.cache.backends.tiered import stop_listening
 from scalekit.cache.store import store_of
@@ -121,6 +121,47 @@ def test_one_s_own_invalidation_shows_in_the_next_line(tiered):
         assert profile(1)["photos"] == [expected]
         profile.invalidate(1) if expected % 2 else invalidate_tags("users")
     assert profile.peek(1) is MISSING
+
+
+class Shop:
+    def __init__(self, city):
+        self.city = city
+
+    @cached(ttl=60, key=lambda self, sku: (self.city, sku))
+    def price(self, sku):
+        runs.append(sku)
+        return len(runs)
+
+
+def of_the_tenant(key, prefix, version):
+    return f"tenant:{prefix}:{version}:{key}"
+
+
+@pytest.fixture
+def tiered_by_tenant(tiered, settings):
+    settings.CACHES = {
+        name: {**entry, "KEY_FUNCTION": of_the_tenant} for name, entry in settings.CACHES.items()
+    }
+    assert eventually(lambda: caches["default"].local.enabled)
+    return tiered
+
+
+def test_a_method_s_values_are_near_whoever_calls_it_under_a_key_function_too(tiered_by_tenant):
+    assert is_near(lambda: Shop("oslo").price("a"))
+    with tiered_by_tenant.frozen():
+        assert {Shop("oslo").price("a") for _ in range(5)} == {runs.count("a")}
+
+
+def test_computed_values_are_near_too(tiered):
+    def compute():
+        runs.append("computed")
+        return len(runs)
+
+    assert is_near(lambda: get_or_compute("report", compute))
+    with tiered.frozen():
+        assert get_or_compute("report", compute) == 1
+    invalidate_key("report")
+    assert get_or_compute("report", compute) == 2
 
 
 def test_coroutines_have_it_near_too(tiered):
