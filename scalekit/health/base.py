@@ -12,7 +12,8 @@
 
     checks = [PaymentGateway()]     # or a function that returns such a list
 
-`checks` as a function is called for every probe, so it may follow the settings.
+`checks` as a function is called for every probe, so it may follow the settings. It asks no server: nothing
+bounds its time.
 """
 
 from __future__ import annotations
@@ -38,4 +39,4 @@ class Check(ABC):
         """Return if all is well; raise what went wrong."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        return f"<{type(self).__name__} {getattr(self, 'name', 'without a name')}>"

@@ -20,6 +20,7 @@ from scalekit.health.drain import is_draining
 from scalekit.health.probes import all_paths
 from scalekit.health.releases import release
 
+NO_PAGE = "/scalekitnosuchpage"  # what answers here answers anywhere
 MIDDLEWARE = "scalekit.health.middleware.HealthMiddleware"
 
 
@@ -101,9 +102,16 @@ def check_hidden_pages(**_: Any) -> list[CheckMessage]:
 def _is_page(path: str) -> bool:
     """Tell whether the site means this very path; a pattern that takes any path does not."""
     try:
-        return f"/{resolve(path).route.removeprefix('^').removesuffix('$')}" == path
+        return resolve(path).route != _route(NO_PAGE)
     except Resolver404:
         return False
+
+
+def _route(path: str) -> str | None:
+    try:
+        return resolve(path).route
+    except Resolver404:
+        return None
 
 
 @register(deploy=True)

@@ -45,10 +45,17 @@ def declared() -> Iterator[tuple[str, list[Any]]]:
         try:
             source = _source(name)
             may_offer = "checks" in source or "import *" in source
-            checks = _checks_of(name, source) if may_offer else []
+            found = _checks_of(name, source) if may_offer else []
+            checks = [_named(config.label, item) for item in found]
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken check must be seen, and not hide the others
             checks = [Broken(config.label, error) if "scalekit" in source else Foreign(error)]
         yield name, checks
+
+
+def _named(label: str, item: Any) -> Any:
+    if isinstance(item, Check) and not isinstance(getattr(item, "name", None), str):
+        return Broken(label, TypeError(f'{item!r} has no name: write name = "..." into the class.'))
+    return item
 
 
 def _source(name: str) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # A connection that a firewall has dropped hangs for a quarter of an hour by Linux' tcp_retries2, long after
 # the server is back: another attempt finds that out.
 GIVE_UP = 15.0  # seconds
-MAX_HUNG = 4  # threads that one check may hold
+FREE_TRIES = 4  # from then on each is waited for twice as long as the last: few threads, and never the end of trying
 
 logger = logging.getLogger("scalekit.health")
 
@@ -150,6 +150,8 @@ class Prober:
             logger.exception("The health checks could not be run")
             if not future.done():
                 future.set_exception(error)
+        finally:
+            connections.close_all()  # what a function `checks` may have opened
 
     def _run(self, checks: Sequence[Check]) -> tuple[Outcome, ...]:
         budget = float(settings.BUDGET)
@@ -164,11 +166,11 @@ class Prober:
         return outcomes
 
     def _begin(self, check: Check) -> Attempt | None:
-        """Start a check, unless it hangs and was started a short while ago or often enough."""
+        """Start a check, unless it hangs and was started a short while ago."""
         hung = [a for a in self._hung.pop(check.name, []) if not a.done.is_set()]
         if hung:
             self._hung[check.name] = hung
-            if hung[-1].age < GIVE_UP or len(hung) >= MAX_HUNG:
+            if hung[-1].age < GIVE_UP * 2 ** max(0, len(hung) - FREE_TRIES + 1):
                 return None
         return Attempt.begin(check)
 

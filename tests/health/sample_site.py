@@ -18,6 +18,6 @@ def told(request):
 urlpatterns = [
     path("told", told),
     path("version", told),
-    re_path(r"^healthz$", told),
+    re_path(r"^healthz/?$", told),
     path("<slug:page>", told),
 ]

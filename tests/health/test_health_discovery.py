@@ -151,3 +151,18 @@ def test_two_checks_of_one_name_are_an_error(install):
 def test_the_middleware_should_be_first(settings, middleware, ids):
     settings.MIDDLEWARE = middleware
     assert [m.id for m in run_checks() if m.id == "scalekit.health.W001"] == ids
+
+
+def test_a_check_without_a_name_is_named_and_hides_no_other(install):
+    install(
+        GOOD
+        + """
+    class Nameless(Check):
+        def run(self):
+            pass
+
+    checks = [Well(), Nameless()]
+"""
+    )
+    assert found() == ["scalekit.health.E002"]
+    assert len(names()) == 2
