@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.conf import settings
+from scalekit.cache.errors import copy_of
 from scalekit.cache.events import CACHE_INVALIDATED, CACHE_READ
 from scalekit.cache.exceptions import LoadTimedOut
 from scalekit.cache.flights import View
@@ -100,7 +101,7 @@ class Reading:
     def landed(self, store: Store, question: Question, landing: Landing, *, joined: bool) -> Any:
         """Return the value that a flight brought, or `MISSING` if this call must load its own; raise its error."""
         if landing.error is not None:
-            raise landing.error
+            raise copy_of(landing.error) if joined else landing.error
         value = landing.value
         if joined:
             entry = store.unpack(question.key, landing.packed)  # to each its own copy

@@ -97,31 +97,6 @@ class Store(Guarded):
         """Make void what depends on `names`, without a hold before it."""
         self.release(names, holder="", changed=True, facts=facts)
 
-    async def ahold(self, names: Sequence[str], seconds: float, *, holder: str) -> bool:
-        """Do as `hold` does."""
-        self.forget(names)
-        hold = Hold(tuple(names), holder, round(seconds * 1000))
-        return self._is_held(names, await self.arun("hold", self._replicated(hold)))
-
-    async def arelease(
-        self,
-        names: Sequence[str],
-        *,
-        holder: str,
-        changed: bool,
-        facts: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Do as `release` does."""
-        self.forget(names)
-        release = Release(tuple(names), holder, changed, written(facts))
-        self._released(release, await self.arun("invalidate", self._replicated(release)))
-
-    async def ainvalidate(
-        self, names: Sequence[str], *, facts: Mapping[str, Any] | None = None
-    ) -> None:
-        """Do as `invalidate` does."""
-        await self.arelease(names, holder="", changed=True, facts=facts)
-
     def forget(self, names: Sequence[str]) -> None:
         """Let no load that runs in this process store what it finds; no later call waits for one."""
         for name in names:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 VALUE = b"V"
 FORMAT = VALUE + b"sk\x01"  # kind, magic, version of the envelope
-ID = slice(6, 14)  # where an entry's id stands in its bytes; Lua counts from 1: sub(entry, 7, 14)
 
 _HEAD = Struct(">5sB8sdfdH")
 _LEAST = _HEAD.size + SIZE

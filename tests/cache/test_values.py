@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scalekit.cache.exceptions import UncacheableValue, Unreadable
 from scalekit.cache.serializers.json import JsonSerializer
 from scalekit.cache.serializers.pickle import PickleSerializer
-from scalekit.cache.values import FORMAT, ID, pack, unpack
+from scalekit.cache.values import FORMAT, pack, unpack
 
 ran: list[str] = []
 both_digests = pytest.mark.parametrize("digest", ["blake2b", "hmac-sha256"])
@@ -51,7 +51,7 @@ def test_an_entry_says_when_it_was_made_and_what_ends_it():
 
 def test_every_entry_has_an_id_of_its_own_where_lua_finds_it():
     one, other = pack(1), pack(1)
-    assert unpack(one).id == one[ID] != other[ID]
+    assert unpack(one).id == one[6:14] != other[6:14]
 
 
 def test_an_entry_is_read_under_its_own_key_alone():

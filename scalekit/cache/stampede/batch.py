@@ -67,7 +67,7 @@ def load_many(
             swaps = [_swap(lease, loaded.seconds, values) for lease in leases]
     finally:
         for one in held:
-            renewals.remove(one)
+            renewals.remove(store, one)
         yield Ask("write", Batch(tuple(swaps)))
     return values
 

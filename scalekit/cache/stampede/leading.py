@@ -105,11 +105,11 @@ class Leader(Packing):
             loaded = yield Load(granted + _facts(found[1:]), frozenset({token}))
             return (yield from self._settle(loaded, token, granted, stamps, is_current))
         except BaseException:  # the thread ends, or its task is cancelled
-            renewals.remove(lease)
+            renewals.remove(self.store, lease)
             yield Keep(self.resignation(token, granted))
             raise
         finally:
-            renewals.remove(lease)
+            renewals.remove(self.store, lease)
 
     def aside(
         self, flight: Flight, found: Found | None, *, is_limited: bool
@@ -178,7 +178,7 @@ class Leader(Packing):
             yield Ask("lease", Unclaim(name, token))
             raise
         finally:
-            renewals.remove((name, token))
+            renewals.remove(self.store, (name, token))
         if landing is None or landing.error is None:
             yield Ask("lease", Unclaim(name, token))
         return landing

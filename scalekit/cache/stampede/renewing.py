@@ -11,73 +11,85 @@ import os
 import threading
 import time
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, ref
 
 from scalekit.cache.stampede.requests import Renew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from scalekit.cache.guarding import Guarded
 
 LEASE_MS = 4000  # a value whose loader was killed can be loaded by the next after this, and is in 5 seconds
 _BEAT = 1.0  # seconds between two renewals: three may fail
+_IDLE = 10  # beats without a lease, after which the thread ends
 
 Lease = tuple[str, bytes]  # a key and a token
 
 
 class Renewals:
-    """The leases this process holds, by their store."""
+    """The leases this process holds. Each store has a thread of its own: one that hangs keeps no other waiting."""
 
     def __init__(self) -> None:
         self._reset()
         os.register_at_fork(after_in_child=self._reset)  # the parent's loads are the parent's
 
     def _reset(self) -> None:
-        self._leases: dict[Lease, tuple[Guarded, float]] = {}
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._beats: WeakKeyDictionary[Guarded, _Beat] = WeakKeyDictionary()
 
     def add(self, store: Guarded, lease: Lease) -> None:
         """Renew `lease` from now on."""
         if not store.server.has_leases:
             return
-        self._leases[lease] = store, time.monotonic()
-        if self._thread is None or not self._thread.is_alive():
-            self._start()
-        elif not self._wake.is_set():
-            self._wake.set()
+        beat = self._beats.get(store) or self._beats.setdefault(store, _Beat(store))
+        beat.add(lease)
 
-    def remove(self, lease: Lease) -> None:
+    def remove(self, store: Guarded, lease: Lease) -> None:
         """Renew it no more."""
-        self._leases.pop(lease, None)
+        beat = self._beats.get(store)
+        if beat is not None:
+            beat.leases.pop(lease, None)
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._run, name="scalekit-cache-leases", daemon=True
-                )
-                self._thread.start()
+
+class _Beat:
+    """The leases of one store, and the thread that renews them, which ends when there was none for a while."""
+
+    def __init__(self, store: Guarded) -> None:
+        self._store = ref(store)
+        self.leases: dict[Lease, float] = {}
+        self._is_running = False
+        self._lock = threading.Lock()
+
+    def add(self, lease: Lease) -> None:
+        with self._lock:
+            self.leases[lease] = time.monotonic()
+            is_new, self._is_running = not self._is_running, True
+        if is_new:
+            threading.Thread(target=self._run, name="scalekit-cache-leases", daemon=True).start()
 
     def _run(self) -> None:
-        while True:
-            if not self._leases:
-                self._wake.clear()
-                if not self._leases:  # none came between
-                    self._wake.wait()
-            time.sleep(_BEAT)
-            for store, leases in self._due():
-                store.run("renew", Renew(leases, LEASE_MS))
+        try:
+            self._renew()
+        except BaseException:  # a greenlet is killed; the next lease has another
+            self._is_running = False
+            raise
 
-    def _due(self) -> Iterator[tuple[Guarded, tuple[Lease, ...]]]:
-        """Yield the leases that are older than a beat; most loads end before their lease is."""
+    def _renew(self) -> None:
+        idle = 0
+        while idle < _IDLE or not self._ends():
+            time.sleep(_BEAT)
+            idle = 0 if self.leases else idle + 1
+            store, due = self._store(), self._due()
+            if store is not None and due:
+                store.run("renew", Renew(due, LEASE_MS))
+
+    def _ends(self) -> bool:
+        with self._lock:
+            self._is_running = bool(self.leases)
+            return not self._is_running
+
+    def _due(self) -> tuple[Lease, ...]:
+        """Return the leases that are older than a beat; most loads end before their lease is."""
         oldest = time.monotonic() - _BEAT / 2
-        by_store: dict[Guarded, list[Lease]] = {}
-        for lease, (store, since) in list(self._leases.items()):
-            if since < oldest:
-                by_store.setdefault(store, []).append(lease)
-        yield from ((store, tuple(leases)) for store, leases in by_store.items())
+        return tuple(lease for lease, since in list(self.leases.items()) if since < oldest)
 
 
 renewals = Renewals()
