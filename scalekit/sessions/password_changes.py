@@ -10,6 +10,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models.signals import post_save
 
@@ -19,17 +20,17 @@ from scalekit.sessions.exceptions import SessionStoreUnavailable
 
 
 def watch() -> None:
-    """Listen to the project's user model, if it has one."""
+    """Listen to the project's users, if it has any: whatever class they are saved by, since a proxy sends for itself."""
     if apps.is_installed("django.contrib.auth"):
-        post_save.connect(
-            _saved, sender=django_settings.AUTH_USER_MODEL, dispatch_uid="scalekit.sessions"
-        )
+        post_save.connect(_saved, dispatch_uid="scalekit.sessions")
 
 
 def _saved(*, instance: Any, created: bool, using: str, **_: Any) -> None:
     # AbstractBaseUser keeps the new password there from set_password() until it has told the validators.
     changed = getattr(instance, "_password", None) is not None and not created
     if not changed or django_settings.SESSION_ENGINE not in ENGINES:
+        return
+    if not isinstance(instance, get_user_model()):
         return
     if settings.LOGOUT_ON_PASSWORD_CHANGE:
         end = partial(_end, _names_of(instance))

@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test import AsyncClient, Client, modify_settings
+from django.test.utils import isolate_apps
 
 from scalekit.sessions import middleware as middleware_module
 from scalekit.sessions import sessions_of
@@ -90,6 +91,18 @@ def test_a_password_change_logs_out_everywhere_else(visitor, ana, atomic):
     assert len(sessions_of(ana)) == 1
     assert [other.get("/who/").content for other in others] == [b"", b""]
     assert visitor.get("/who/").content == b"ana"
+
+
+@isolate_apps("django.contrib.auth")
+def test_nor_does_it_matter_by_which_class_of_the_user(visitor, ana):
+    class Customer(User):
+        class Meta:
+            app_label, proxy = "auth", True
+
+    customer = Customer.objects.get(pk=ana.pk)
+    customer.set_password("blueprint")
+    customer.save()
+    assert sessions_of(ana) == []
 
 
 def test_one_that_is_rolled_back_does_not(visitor, ana):
