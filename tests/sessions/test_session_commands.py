@@ -71,6 +71,13 @@ def test_those_of_a_user_who_is_gone_too(log_in):
     assert said("end_sessions", id="42") == "1 sessions ended.\n"
 
 
+def test_an_id_is_read_as_the_users_model_reads_it(log_in):
+    log_in(User(pk=42))
+    assert said("end_sessions", id="042") == "1 sessions ended.\n"
+    with pytest.raises(CommandError, match="--id 'ana' is no user's"):
+        call_command("end_sessions", id="ana")
+
+
 def test_a_user_who_never_was(engine):
     with pytest.raises(CommandError, match="no user 'nobody'"):
         call_command("end_sessions", "nobody")

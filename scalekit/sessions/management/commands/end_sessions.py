@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from scalekit.sessions.accounts import logout_everywhere, sessions_of
@@ -34,7 +35,8 @@ class Command(SessionsCommand):
         parser.add_argument("--dry-run", action="store_true", help="count, and end nothing")
 
     def act(self, store: Store, **options: Any) -> None:  # noqa: ARG002 - asked for by the base
-        user = options["id"] or self._user(options["username"])
+        text = options["id"]
+        user = self._user(options["username"]) if text is None else _primary_key(text)
         if options["dry_run"]:
             self.stdout.write(f"{len(sessions_of(user))} sessions would be ended.")
         else:
@@ -48,3 +50,11 @@ class Command(SessionsCommand):
             raise CommandError(
                 f"There is no user {username!r}. Give the primary key with --id if the user has been deleted."
             ) from None
+
+
+def _primary_key(text: str) -> Any:
+    """Return what a login would have written: a UUID without its hyphens would find no session."""
+    try:
+        return get_user_model()._meta.pk.to_python(text)  # noqa: SLF001 - as Django's login does
+    except ValidationError as error:
+        raise CommandError(f"--id {text!r} is no user's: {' '.join(error.messages)}") from error
