@@ -19,7 +19,7 @@ def pair(topology, kind):
     return [Web(topology, f"web_{number}", kind) for number in (1, 2)]
 
 
-@pytest.mark.parametrize(("kind", "restarts"), [("gunicorn", 5), ("uvicorn", 2), ("granian", 2)])
+@pytest.mark.parametrize(("kind", "restarts"), [("gunicorn", 3), ("uvicorn", 2), ("granian", 2)])
 def test_rolling_restarts_behind_haproxy_cost_no_request(scalekit_servers, kind, restarts):
     webs = pair(scalekit_servers, kind)
     balancer = HAProxy(scalekit_servers, webs)
