@@ -204,6 +204,7 @@ def _sentinel_twin(pool: Any) -> Any:
         connection_pool_class=SentinelPool,
         max_connections=pool.max_connections,
         timeout=patience(kwargs),
+        ssl=_uses_tls(pool),
         **kwargs,
     )
 

@@ -5,6 +5,8 @@ That all connections are in use says that this process is busy, not that the ser
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.sentinel import SentinelConnectionPool
 
@@ -13,6 +15,12 @@ _PATIENCE = 1.0  # seconds; whoever has waited so long loads by itself
 
 class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """The pool of a primary that Sentinel names, with the other's waiting."""
+
+    async def release(self, connection: Any) -> None:
+        """Give a connection back; one that leads to a former primary is closed, as in redis-py's pool for threads."""
+        if self.master_address != (connection.host, connection.port):
+            await connection.disconnect(nowait=True)
+        await super().release(connection)
 
 
 def patience(kwargs: dict[str, object]) -> float:
