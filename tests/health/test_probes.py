@@ -32,11 +32,12 @@ class Scripted(Check):
     def __init__(self, name="database", *, critical=True, timeout=1.0):
         self.name, self.critical, self.timeout = name, critical, timeout
         self.error, self.runs, self.wait = None, 0, True
-        self.go_on = threading.Event()
+        self.begun, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
 
     def run(self):
         self.runs += 1
+        self.begun.set()
         if self.wait:
             self.go_on.wait(30)
         if self.error is not None:
@@ -276,8 +277,7 @@ def test_a_slow_probe_does_not_hold_up_the_loop(checks, settings):
 
     async def ask_both():
         probe = asyncio.create_task(answer_asgi("/readyz"))
-        while checks[0].runs == 0:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(checks[0].begun.wait, 15)
         page = await answer_asgi("/async-hello")
         was_done = probe.done()
         checks[0].go_on.set()
