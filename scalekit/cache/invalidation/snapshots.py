@@ -8,7 +8,7 @@ from django.db import connections
 
 from scalekit.cache.invalidation.opened import is_of_test, is_open_unseen
 from scalekit.cache.invalidation.transactions import has_written
-from scalekit.cache.invalidation.watching import is_watched
+from scalekit.cache.invalidation.watching import see_from_now_on
 
 _COMMITTED = {"READ_COMMITTED", "READ_UNCOMMITTED", "READ COMMITTED", "READ UNCOMMITTED"}
 
@@ -19,17 +19,19 @@ def sees_commits() -> bool:
     False in a transaction that has written: what it shows may be rolled back. False in one that reads from a
     snapshot, which may be older than the stamps. What is loaded there may not be kept, nor given to others.
     """
+    mine = connections.all(initialized_only=True)
+    for connection in mine:
+        see_from_now_on(connection)
     return not has_written() and not any(
-        is_open_unseen(connection) or _shows_its_own(connection)
-        for connection in connections.all(initialized_only=True)
+        is_open_unseen(connection) or _shows_its_own(connection) for connection in mine
     )
 
 
 def _shows_its_own(connection: Any) -> bool:
-    """Return whether a block of `atomic()` has a snapshot, or may have written unseen."""
+    """Return whether a block of `atomic()` has a snapshot."""
     if not connection.in_atomic_block or is_of_test(connection):
         return False
-    return _has_snapshot(connection) or not is_watched(connection)
+    return _has_snapshot(connection)
 
 
 def _has_snapshot(connection: Any) -> bool:

@@ -27,7 +27,7 @@ from scalekit.cache.invalidation.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from django.db.models import Model
 
@@ -63,6 +63,7 @@ class Watched:
         self._models_matter = False
         self._version = 0
         self._map: _Map | None = None
+        self.on_begin: Callable[[], None] = lambda: None
 
     @property
     def is_empty(self) -> bool:
@@ -75,6 +76,7 @@ class Watched:
         if function.depends_on:
             self._models_matter = True
             self.forget()
+            self.on_begin()
 
     def functions(self) -> list[Dependencies]:
         found = (reference() for reference in self._functions)
@@ -165,6 +167,7 @@ watched = Watched()
 def _forget(*, setting: str, **_: Any) -> None:
     if setting in {"INSTALLED_APPS", "SCALEKIT_CACHE_MODELS"}:
         watched.unlearn()
+        watched.on_begin()
 
 
 setting_changed.connect(_forget, dispatch_uid="scalekit.cache.watched")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, connections
@@ -177,19 +178,51 @@ def _be_first(connection: BaseDatabaseWrapper) -> None:
         wrappers.insert(0, observe)
 
 
+# By id, since a WeakSet may not be iterated while threads add to it.
+_connections: dict[int, ref[BaseDatabaseWrapper]] = {}
+# Watched from the middle of a transaction on: whether it had written before, nobody has seen.
+_late: WeakSet[BaseDatabaseWrapper] = WeakSet()
+
+
 def watch_connections() -> None:
-    """Look at every connection, of any thread: whether a transaction has written matters to every load."""
-    connection_created.connect(_watch, dispatch_uid="scalekit.cache.watching")
+    """Look at every connection, of any thread, from the moment when something depends on models.
+
+    One in whose thread anything at all is loaded is looked at from then on (`see_from_now_on`). A project
+    that caches nothing pays nothing.
+    """
+    watched.on_begin = _begin
+    connection_created.connect(_created, dispatch_uid="scalekit.cache.watching")
     for connection in connections.all(initialized_only=True):
+        _created(connection)
+
+
+def see_from_now_on(connection: BaseDatabaseWrapper) -> None:
+    """Watch a connection of this thread; what its open transaction did before counts as a write."""
+    _watch(connection)
+    if connection in _late:
+        _late.discard(connection)
+        note_write(connection)
+
+
+def _begin() -> None:
+    if watched.is_empty:
+        return
+    for reference in list(_connections.values()):
+        connection = reference()
+        if connection is not None:
+            _watch(connection)
+
+
+def _created(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    key = id(connection)
+    _connections[key] = ref(connection, lambda _: _connections.pop(key, None))
+    if not watched.is_empty:
         _watch(connection)
 
 
-def is_watched(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the statements of a connection are seen."""
-    return observe in connection.execute_wrappers
-
-
-def _watch(connection: BaseDatabaseWrapper, **_: Any) -> None:
+def _watch(connection: BaseDatabaseWrapper) -> None:
     if observe not in connection.execute_wrappers:
         # First, since Django's `execute_wrapper()` removes the last one when its block ends.
         connection.execute_wrappers.insert(0, observe)
+        if connection.in_atomic_block:
+            _late.add(connection)
