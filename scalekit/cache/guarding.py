@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scalekit.cache import clock
-from scalekit.cache.breaker import Breaker
 from scalekit.cache.conf import settings
 from scalekit.cache.debts import Debt, Debts
 from scalekit.cache.events import CACHE_BREAKER, CACHE_FAILED
 from scalekit.cache.limiter import Limiter
 from scalekit.cache.stampede.requests import Batch, Epoch
 from scalekit.cache.stampede.writing import Release, Remove
+from scalekit.core.breaker import Breaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence

@@ -33,8 +33,8 @@ from scalekit.cache.backends.layers import (
     demand_number,
 )
 from scalekit.cache.backends.outages import Outage, is_outage
-from scalekit.cache.breaker import Breaker
 from scalekit.cache.conf import settings
+from scalekit.core.breaker import Breaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.db.utils import Error as DatabaseError
 
-from scalekit.cache.breaker import Breaker
 from scalekit.cache.conf import settings
 from scalekit.cache.events import CACHE_FAILOVER
+from scalekit.core.breaker import Breaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

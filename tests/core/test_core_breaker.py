@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scalekit.cache.breaker import Breaker
+from scalekit.core.breaker import Breaker
 
 
 @pytest.fixture
