@@ -146,7 +146,8 @@ def test_names_follow_the_tenant(tenants):
     tenants.set("public")
 
 
-def test_every_connection_is_looked_at_once():
+def test_every_connection_is_looked_at_once(settings):
+    settings.SCALEKIT_CACHE_MODELS = ["gallery"]
     connection.close()
     connection.execute_wrappers.clear()
     for _ in range(2):

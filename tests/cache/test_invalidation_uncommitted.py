@@ -69,6 +69,16 @@ def test_what_a_savepoint_has_taken_back_is_not_written():
     assert not has_written()
 
 
+def test_what_a_transaction_did_before_anybody_looked_counts_as_a_write():
+    connection.execute_wrappers.clear()  # as where nothing has been cached yet
+    with transaction.atomic():
+        Unrelated.objects.create(name="x")
+        assert not has_written()
+        assert not sees_commits()
+        assert has_written()
+    assert sees_commits()
+
+
 def test_a_write_outside_transactions_is_committed():
     Unrelated.objects.create(name="x")
     assert not has_written()
