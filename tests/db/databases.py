@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 
+from asgiref.sync import SyncToAsync
 from django.apps import apps
 from django.db import connections, router, transaction
 from django.test import override_settings
@@ -36,14 +37,20 @@ def _replace(settings):
     monitor.stop()
     outages.forget()
     timelines.forget()
+    _forget_connections()
+    # The thread of coroutines lives as long as the process, and its connections as long as the thread.
+    SyncToAsync.single_thread_executor.submit(_forget_connections).result()
+    connections.settings = settings
+    forget_cluster()
+
+
+def _forget_connections():
     for alias in connections.settings:
         if hasattr(connections._connections, alias):
             connections[alias].close()
             if getattr(connections[alias], "pool", None):
                 connections[alias].close_pool()
             del connections[alias]
-    connections.settings = settings
-    forget_cluster()
 
 
 def create_tables(*aliases, app="shop"):
