@@ -17,7 +17,7 @@ def profile(user_id: int, lang: str = "en") -> dict:  # noqa: ARG001 - they make
     return VALUE
 
 
-async def aprofile(user_id: int, lang: str = "en") -> dict:  # noqa: ARG001
+async def aprofile(user_id: int, lang: str = "en") -> dict:  # noqa: ARG001 - they make the key
     return VALUE
 
 

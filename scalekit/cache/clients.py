@@ -51,7 +51,7 @@ def _client_behind(cache: BaseCache) -> Any | None:
         return cache._cache  # type: ignore[attr-defined]  # noqa: SLF001 - Django has no other name for it
     if "django_redis.cache.RedisCache" not in kinds:
         return None
-    client = cache.client  # type: ignore[attr-defined]
+    client = cache.client  # type: ignore[attr-defined]  # django-redis's
     # Its ShardClient has an entry and its stamps on servers that it alone knows.
     return None if hasattr(client, "get_server") else client
 

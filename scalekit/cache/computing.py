@@ -50,7 +50,7 @@ async def aget_or_compute(
     """Do as `get_or_compute` does, for a coroutine function."""
     reading, question = _asked(LoopReading, key, ttl, options)
     near = _near(reading, question)
-    return await reading.get(question, partial(load)) if near is MISSING else near  # type: ignore[no-any-return]
+    return await reading.get(question, partial(load)) if near is MISSING else near  # type: ignore[no-any-return]  # the cache knows no types
 
 
 def invalidate_key(key: Any, *, alias: str = "default", version: int = 1) -> None:

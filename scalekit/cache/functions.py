@@ -134,7 +134,7 @@ class CachedFunction(Cached, Generic[P, T]):
                 reading.announce("hit")
                 return value  # type: ignore[no-any-return]  # the store knows no types
         question = self._question(store, args, kwargs, here)
-        return reading.get(question, self._call(args, kwargs))  # type: ignore[no-any-return]
+        return reading.get(question, self._call(args, kwargs))  # type: ignore[no-any-return]  # the cache knows no types
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> CachedFunction[P, T]: ...
@@ -153,7 +153,7 @@ class CachedFunction(Cached, Generic[P, T]):
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function, store and return its value, whatever is stored now."""
         question = self._question(self._reading.store, args, kwargs)
-        return self._reading.refresh(question, self._call(args, kwargs))  # type: ignore[no-any-return]
+        return self._reading.refresh(question, self._call(args, kwargs))  # type: ignore[no-any-return]  # the cache knows no types
 
     def renew(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Run the function if the stored value is due to be loaded again, and nobody else does."""
@@ -162,7 +162,7 @@ class CachedFunction(Cached, Generic[P, T]):
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | Missing:
         """Return the stored value, or `MISSING`; never run the function."""
-        return self._reading.peek(self._question(self._reading.store, args, kwargs))  # type: ignore[no-any-return]
+        return self._reading.peek(self._question(self._reading.store, args, kwargs))  # type: ignore[no-any-return]  # the cache knows no types
 
     def many(self, arguments: Iterable[Any]) -> list[T]:
         """Return ``[function(x) for x in arguments]``, reading all that is stored in one round trip.
@@ -189,6 +189,7 @@ class CachedCoroutineFunction(Cached, Generic[P, T]):
         markcoroutinefunction(self)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        # As in CachedFunction, and not shared with it: it is the hot path, where every call counts.
         reading = self._reading
         store = reading.store
         here: Hashable = None
@@ -200,7 +201,7 @@ class CachedCoroutineFunction(Cached, Generic[P, T]):
                 reading.announce("hit")
                 return value  # type: ignore[no-any-return]  # the store knows no types
         question = self._question(store, args, kwargs, here)
-        return await reading.get(question, self._call(args, kwargs))  # type: ignore[no-any-return]
+        return await reading.get(question, self._call(args, kwargs))  # type: ignore[no-any-return]  # the cache knows no types
 
     @overload
     def __get__(
@@ -223,7 +224,7 @@ class CachedCoroutineFunction(Cached, Generic[P, T]):
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function, store and return its value, whatever is stored now."""
         question = self._question(self._reading.store, args, kwargs)
-        return await self._reading.refresh(question, self._call(args, kwargs))  # type: ignore[no-any-return]
+        return await self._reading.refresh(question, self._call(args, kwargs))  # type: ignore[no-any-return]  # the cache knows no types
 
     async def renew(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Run the function if the stored value is due to be loaded again, and nobody else does."""
@@ -232,7 +233,7 @@ class CachedCoroutineFunction(Cached, Generic[P, T]):
 
     async def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | Missing:
         """Return the stored value, or `MISSING`; never run the function."""
-        return await self._reading.peek(self._question(self._reading.store, args, kwargs))  # type: ignore[no-any-return]
+        return await self._reading.peek(self._question(self._reading.store, args, kwargs))  # type: ignore[no-any-return]  # the cache knows no types
 
     async def many(self, arguments: Iterable[Any]) -> list[T]:
         """Return ``[await function(x) for x in arguments]``, with one round trip for all that is stored."""

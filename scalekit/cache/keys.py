@@ -216,7 +216,7 @@ def _write_instance(instance: Any, database: Database) -> str:
         raise UncacheableArgument(msg)
     alias = instance._state.db  # noqa: SLF001 - Django keeps it there
     home = None if alias is None else database(alias)
-    return _framed("o", encode((instance._meta.label_lower, instance.pk, home)))  # noqa: SLF001
+    return _framed("o", encode((instance._meta.label_lower, instance.pk, home)))  # noqa: SLF001 - a model's options are there
 
 
 _WRITERS: dict[type, Writer] = {

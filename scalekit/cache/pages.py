@@ -148,7 +148,7 @@ def narrowed(request: HttpRequest, query: frozenset[str] | None) -> Iterator[Non
         if name in query:
             asked.setlist(name, before.getlist(name))
     asked._mutable = False  # noqa: SLF001 - as the framework makes its own
-    request.GET, request.META["QUERY_STRING"] = asked, asked.urlencode()  # type: ignore[assignment]
+    request.GET, request.META["QUERY_STRING"] = asked, asked.urlencode()  # type: ignore[assignment]  # a request's own may be immutable
     try:
         yield
     finally:

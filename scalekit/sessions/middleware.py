@@ -36,7 +36,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return await sync_to_async(self.process_response)(request, response)
         _renew(session)
         if _is_asked(session):
-            await session.asettle(saving=response.status_code < 500)  # noqa: PLR2004
+            await session.asettle(saving=response.status_code < 500)  # noqa: PLR2004 - an error page saves nothing
         return self.process_response(request, response)
 
     def process_exception(

@@ -155,7 +155,7 @@ def test_credentials_that_vary_does_not_name_are_nobody_else_s(visit):
 
 
 def test_a_cookie_is_the_page_s_if_vary_returned_it(visit):
-    both = lambda request: f"{request.COOKIES.get('theme')} {request.COOKIES.get('cart')}"  # noqa: E731
+    both = lambda request: f"{request.COOKIES.get('theme')} {request.COOKIES.get('cart')}"  # noqa: E731 - as a project writes it
     theme = {"vary": lambda request: request.COOKIES.get("theme", "light")}
     shown = kept(lambda request: request.COOKIES.get("theme"), **theme)
     assert visit(shown, cookies={"theme": "dark"}) == "dark"

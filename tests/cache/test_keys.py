@@ -121,10 +121,10 @@ BERLIN, PARIS = ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/Paris")
 DIFFERENT = [
     1, True, 1.0, "1", b"1", Decimal(1), None, "None", "", (), [], {}, set(), frozenset(), (1,), [1], ((1,),),
     ("a", "b"), ("a,b",), ("ab",), "s1:a", ("s1:a",), ("a", "s1:b"), {"a": 1}, {"a": "1"}, {1: "a"}, [("a", 1)],
-    date(2026, 1, 1), datetime(2026, 1, 1), "2026-01-01", Colour.RED, "red", Mode.FAST, "fast",  # noqa: DTZ001
+    date(2026, 1, 1), datetime(2026, 1, 1), "2026-01-01", Colour.RED, "red", Mode.FAST, "fast",  # noqa: DTZ001 - a time without a zone is the case
     Right.READ, Right.READ | Right.WRITE, UUID(int=1), str(UUID(int=1)), 0, -1, 10**5000,
     time(1, 2), time(1, 2, tzinfo=UTC), time(1, 2, tzinfo=BERLIN), time(1, 2, tzinfo=PARIS),
-    datetime(2026, 1, 1, fold=1), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),  # noqa: DTZ001
+    datetime(2026, 1, 1, fold=1), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),  # noqa: DTZ001 - a time without a zone is the case
     datetime(2026, 1, 1, tzinfo=BERLIN), datetime(2026, 1, 1, tzinfo=PARIS), timedelta(1), timedelta(seconds=1),
     instance(), instance(pk=2), instance(pk="1"), instance("shop.other"), instance(db="shard_1"), ("shop.item", 1),
 ]  # fmt: skip
@@ -222,7 +222,7 @@ def test_every_kind_of_parameter_is_bound():
 
 
 def test_a_default_may_be_named_as_our_own_variables_are():
-    def f(defaults=[1], _=None): ...  # noqa: B006
+    def f(defaults=[1], _=None): ...  # noqa: B006 - a default that can change is the case
 
     assert maker_of(f).bind((), {}) == ([1], None)
 

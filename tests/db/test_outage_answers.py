@@ -70,7 +70,7 @@ def test_a_server_that_says_nothing_after_the_handshake_is_silent():
     end, other = socket.socketpair()
     end.settimeout(10)
     started = time.monotonic()
-    with end, other, pytest.raises(OperationalError) as caught, limited(0.2):  # noqa: PT012
+    with end, other, pytest.raises(OperationalError) as caught, limited(0.2):  # noqa: PT012 - all of it belongs to the one question
         lines.add("replica_1", end)
         if not end.recv(1):
             raise OSError("closed")

@@ -98,7 +98,7 @@ def _decoder_of(cache: BaseCache) -> Callable[[Any], Any] | None:
     if isinstance(cache, RedisCache):
         inner: Any = cache._cache  # noqa: SLF001 - Django has no other name for it
         is_plain = type(inner).__name__ == "RedisCacheClient"
-        return inner._serializer.loads if is_plain else None  # noqa: SLF001
+        return inner._serializer.loads if is_plain else None  # noqa: SLF001 - Django's backend has no public name for it
     client: Any = getattr(cache, "client", None)
     reader: Any = getattr(type(client), "get", shared_redis)
     # django-redis and what is modelled on it; its HerdClient stores more than the value.

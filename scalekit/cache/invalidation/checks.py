@@ -54,7 +54,7 @@ def _unknown_models() -> Iterator[CheckMessage]:
 
 
 def _suggested(function: Any) -> str:
-    labels = sorted(model._meta.label for model in static_models(function))  # noqa: SLF001
+    labels = sorted(model._meta.label for model in static_models(function))  # noqa: SLF001 - a model's options are there
     return repr(labels) if labels else '["*"], or name the models that it returns'
 
 

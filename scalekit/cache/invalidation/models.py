@@ -144,7 +144,7 @@ def _last_target(field: Any) -> Field[Any, Any]:
     """Follow a primary key that is itself a reference to the field that holds its values."""
     while field.remote_field is not None and getattr(field, "target_field", None) is not None:
         field = field.target_field
-    return field  # type: ignore[no-any-return]
+    return field  # type: ignore[no-any-return]  # a field of the model
 
 
 def targets_by_table(models: Iterable[type[Model]]) -> dict[str, tuple[Target, ...]]:

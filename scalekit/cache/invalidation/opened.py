@@ -44,16 +44,16 @@ def open_connections() -> list[BaseDatabaseWrapper]:
 
 def is_in_test(connection: Any) -> bool:
     """Return whether a `TestCase` has begun the transaction that is open."""
-    return bool(connection.atomic_blocks[0]._from_testcase)  # noqa: SLF001
+    return bool(connection.atomic_blocks[0]._from_testcase)  # noqa: SLF001 - only Django's own mark tells
 
 
 def is_of_test(connection: Any) -> bool:
     """Return whether only `TestCase` has begun; Django itself marks these blocks."""
     blocks = connection.atomic_blocks
-    return bool(blocks) and all(block._from_testcase for block in blocks)  # noqa: SLF001
+    return bool(blocks) and all(block._from_testcase for block in blocks)  # noqa: SLF001 - only Django's own mark tells
 
 
 def own_block(connection: Any) -> str | None:
     """Return the savepoint of the outermost block that the tested code has begun; None outside of all."""
-    own = [block for block in connection.atomic_blocks if not block._from_testcase]  # noqa: SLF001
+    own = [block for block in connection.atomic_blocks if not block._from_testcase]  # noqa: SLF001 - only Django's own mark tells
     return connection.savepoint_ids[-len(own)] if own else None

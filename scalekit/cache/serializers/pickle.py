@@ -45,7 +45,7 @@ def shape_of(kind: type) -> Shape:
     if hasattr(kind, "__attrs_attrs__"):
         return tuple(f"{field.name}: {field.type!r}" for field in kind.__attrs_attrs__)
     if hasattr(kind, "_meta") and hasattr(kind._meta, "concrete_fields"):  # noqa: SLF001 - Django's API
-        fields = kind._meta.concrete_fields  # noqa: SLF001
+        fields = kind._meta.concrete_fields  # noqa: SLF001 - a model's options are there
         return tuple(f"{field.attname}: {field.get_internal_type()}" for field in fields)
     if hasattr(kind, "_fields"):
         return tuple(kind._fields)

@@ -85,7 +85,7 @@ class ValkeyServer(Server):
         with self.client.pipeline(transaction=False) as pipeline:
             for call in calls:
                 pipeline.execute_command(*call)
-            return pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
+            return pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]  # redis-py's own types say less
 
     async def afetch(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._splits:
@@ -96,7 +96,7 @@ class ValkeyServer(Server):
             reads = await self._open_reads()
         if len(keys) == 1:
             return [await reads.ask("GET", keys[0])]
-        return await reads.ask("MGET", *keys)  # type: ignore[no-any-return]
+        return await reads.ask("MGET", *keys)  # type: ignore[no-any-return]  # redis-py's own types say less
 
     async def _open_reads(self) -> LoopConnections:
         twin = await twin_of_loop(self.client)
@@ -132,7 +132,7 @@ class ValkeyServer(Server):
         async with client.pipeline(transaction=False) as pipeline:
             for call in calls:
                 pipeline.execute_command(*call)
-            return await pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
+            return await pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]  # redis-py's own types say less
 
 
 def _unknown(results: list[Any]) -> list[int]:

@@ -212,12 +212,12 @@ class ShardedQuerySet(models.QuerySet[M]):
             parts.setdefault(home_of(obj, group, using), []).append(obj)
         return list(parts.items())
 
-    update.alters_data = True  # type: ignore[attr-defined]
+    update.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
     create.alters_data = True  # type: ignore[attr-defined]  # templates must not call these
-    get_or_create.alters_data = True  # type: ignore[attr-defined]
-    update_or_create.alters_data = True  # type: ignore[attr-defined]
-    bulk_create.alters_data = True  # type: ignore[attr-defined]
-    bulk_update.alters_data = True  # type: ignore[attr-defined]
+    get_or_create.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
+    update_or_create.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
+    bulk_create.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
+    bulk_update.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
 
 
 class ShardedManager(models.Manager.from_queryset(ShardedQuerySet)):  # type: ignore[misc]  # made by Django

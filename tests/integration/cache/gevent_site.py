@@ -7,11 +7,11 @@ from gevent import monkey
 monkey.patch_all()
 
 import sys  # noqa: E402 - after the patch, as in a server
-import time  # noqa: E402
+import time  # noqa: E402 - after the patching
 
-import django  # noqa: E402
-import gevent  # noqa: E402
-from django.conf import settings  # noqa: E402
+import django  # noqa: E402 - after the patching
+import gevent  # noqa: E402 - after the patching
+from django.conf import settings  # noqa: E402 - after the patching
 
 settings.configure(
     SECRET_KEY="greenlets",
@@ -27,7 +27,7 @@ settings.configure(
 )
 django.setup()
 
-from scalekit.cache import cached  # noqa: E402
+from scalekit.cache import cached  # noqa: E402 - after the patching
 
 runs = []
 

@@ -32,7 +32,7 @@ django.setup()
 
 import redis  # noqa: E402 - after the settings
 
-from scalekit.cache import cached  # noqa: E402
+from scalekit.cache import cached  # noqa: E402 - after the settings
 
 counter = redis.Redis.from_url(url)
 

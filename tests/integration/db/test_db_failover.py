@@ -148,7 +148,7 @@ def test_server_side_cursors_move_on_before_their_first_row(fragile):
 
 def test_nothing_inside_a_transaction_is_run_again(fragile):
     _, (server, _) = fragile
-    with pytest.raises(OperationalError), transaction.atomic(using="replica_1"):  # noqa: PT012
+    with pytest.raises(OperationalError), transaction.atomic(using="replica_1"):  # noqa: PT012 - the transaction must end in it
         customers().using("replica_1").get()
         server.kill()
         customers().using("replica_1").get()

@@ -109,7 +109,7 @@ def test_a_hung_replica_costs_no_request(pair):
 
 def test_inside_a_transaction_a_hung_replica_s_read_fails_and_is_not_run_again(pair):
     _, replica = pair
-    with pytest.raises(OperationalError), transaction.atomic(using="replica_1"):  # noqa: PT012
+    with pytest.raises(OperationalError), transaction.atomic(using="replica_1"):  # noqa: PT012 - the transaction must end in it
         customers().using("replica_1").get()
         replica.freeze()
         flagged_after(0.2)

@@ -149,7 +149,7 @@ def test_reads_survive_a_promotion(either):
 
 def test_nothing_is_written_twice_or_run_again_inside_a_transaction(either):
     one, other = either
-    with pytest.raises(OperationalError), transaction.atomic():  # noqa: PT012
+    with pytest.raises(OperationalError), transaction.atomic():  # noqa: PT012 - the transaction must end in it
         write()
         fail_over(one, other)
         write()
