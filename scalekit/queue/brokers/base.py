@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from scalekit.queue.exceptions import DependencyMissing
 
@@ -18,6 +19,31 @@ from scalekit.queue.middleware.events import Events
 from scalekit.queue.middleware.retries import StoredRetries
 from scalekit.queue.middleware.signals import TaskSignals
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """What waits in a queue and its lanes. `waited` is how many seconds ago its oldest waiting message was published."""
+
+    ready: int = 0
+    delayed: int = 0
+    in_flight: int = 0
+    dead: int = 0
+    waited: float | None = None  # None: the broker cannot tell
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessage:
+    """A message in the dead letters of the broker. `reason`: ``failed``, ``died`` (its workers), ``unreadable`` ..."""
+
+    id: str  # by which the broker finds it again
+    queue: str
+    reason: str
+    raw: bytes  # what was published
+    deliveries: int = 0
+
 
 class QueueBroker(Broker, ABC):
     """A broker made as ``BACKEND(alias, **OPTIONS)``.
@@ -27,6 +53,10 @@ class QueueBroker(Broker, ABC):
     seconds also when the server hangs.
     """
 
+    stores_delays: ClassVar[bool] = (
+        False  # whether a delayed message lies in the server, not in a worker
+    )
+
     def __init__(self, alias: str, **options: Any) -> None:
         super().__init__(middleware=scalekit_middleware(), **options)
         self.alias = alias
@@ -34,6 +64,36 @@ class QueueBroker(Broker, ABC):
     @abstractmethod
     def ping(self, timeout: float = 1.0) -> None:
         """Return if the broker answers within `timeout` seconds, else raise `BrokerUnreachable`."""
+
+    def enqueue_many(self, messages: Sequence[Any]) -> None:
+        """Publish all, in as few round trips as the server allows, in order.
+
+        Raises `PublishFailed` unless the server confirmed every one; then any of them may have arrived.
+        """
+        raise NotImplementedError
+
+    def retry(self, message: Any, delay: int) -> None:
+        """Store `message`, which this process holds, to be delivered again in `delay` milliseconds.
+
+        It is acknowledged in the same step where the server can do that, else after it was stored; a later
+        `ack` of it does nothing. Raises `PublishFailed`, and then this process holds it still.
+        """
+        raise NotImplementedError
+
+    def stats(self, queues: Iterable[str]) -> dict[str, QueueStats]:
+        """Return what waits in each of `queues`. Raises `BrokerUnreachable`."""
+        raise NotImplementedError
+
+    def dead_messages(self, queue: str, limit: int) -> list[DeadMessage]:
+        """Return some of the dead letters of `queue`, the oldest first. Raises `BrokerUnreachable`.
+
+        They stay until `forget_dead`; several processes may see the same ones.
+        """
+        raise NotImplementedError
+
+    def forget_dead(self, queue: str, ids: Sequence[str]) -> None:
+        """Remove dead letters that `dead_messages` has returned. Raises `BrokerUnreachable`."""
+        raise NotImplementedError
 
     @property
     def where(self) -> str:
