@@ -10,6 +10,11 @@ import logging
 
 from scalekit.core.events import Event
 
+JOB_STORED = Event(
+    "queue_job_stored",
+    "A job was written into the outbox, in a transaction that may yet roll back.",
+    labels=("task", "queue"),
+)
 JOB_ENQUEUED = Event(
     "queue_job_enqueued", "A job was handed to the broker.", labels=("task", "queue")
 )

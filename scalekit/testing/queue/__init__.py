@@ -1,0 +1,3 @@
+"""For the tests of a project that enqueues jobs."""
+
+from __future__ import annotations
