@@ -69,6 +69,11 @@ class TaskRecord(models.Model):
     deaths = models.SmallIntegerField(
         default=0, db_default=0, help_text=_("Workers that died while they ran it.")
     )
+    forgiven = models.IntegerField(
+        default=0,
+        db_default=0,
+        help_text=_("Attempts that count no more, as an operator has run the dead letter again."),
+    )
     leased_until = models.DateTimeField(null=True)
     cancel_asked = models.BooleanField(default=False, db_default=False)
     worker_ids = models.JSONField(default=list)
@@ -104,7 +109,7 @@ class TaskRecord(models.Model):
                 condition=Q(publish_at__isnull=False),
             ),
             models.Index(
-                fields=["leased_until"], name="scalekit_queue_lease", condition=Q(status="RUNNING")
+                fields=["leased_until"], name="scalekit_queue_leased", condition=Q(status="RUNNING")
             ),
             models.Index(
                 fields=["expires_at"],
@@ -146,6 +151,23 @@ class TaskGroup(models.Model):
 
     class Meta:  # noqa: D106 - Django's
         default_permissions = ()
+
+
+class CronEntry(models.Model):
+    """An entry of SCALEKIT_QUEUE_CRON as some release has it: what was due before it was known was not missed."""
+
+    name = models.CharField(max_length=LONGEST_PATH)
+    schedule = models.CharField(
+        max_length=LONGEST_PATH, help_text=_("The cron expression and the time zone.")
+    )
+    since = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:  # noqa: D106 - Django's
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=["name", "schedule"], name="scalekit_queue_entry"),
+        )
 
 
 class CronSlot(models.Model):

@@ -66,6 +66,40 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="CronEntry",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=255)),
+                (
+                    "schedule",
+                    models.CharField(
+                        help_text="The cron expression and the time zone.", max_length=255
+                    ),
+                ),
+                (
+                    "since",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "seen_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("name", "schedule"), name="scalekit_queue_entry"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="CronSlot",
             fields=[
                 (
@@ -216,6 +250,14 @@ class Migration(migrations.Migration):
                         db_default=0, default=0, help_text="Workers that died while they ran it."
                     ),
                 ),
+                (
+                    "forgiven",
+                    models.IntegerField(
+                        db_default=0,
+                        default=0,
+                        help_text="Attempts that count no more, as an operator has run the dead letter again.",
+                    ),
+                ),
                 ("leased_until", models.DateTimeField(null=True)),
                 ("cancel_asked", models.BooleanField(db_default=False, default=False)),
                 ("worker_ids", models.JSONField(default=list)),
@@ -259,7 +301,7 @@ class Migration(migrations.Migration):
                     models.Index(
                         condition=models.Q(("status", "RUNNING")),
                         fields=["leased_until"],
-                        name="scalekit_queue_lease",
+                        name="scalekit_queue_leased",
                     ),
                     models.Index(
                         condition=models.Q(("expires_at__isnull", False)),
