@@ -40,9 +40,7 @@ class TestOwnBroker:
     def options(self, own_valkey):
         return {"url": own_valkey.url, "timeout": 0.5}
 
-    def test_broker_down_at_commit_costs_the_write_nothing(
-        self, broker, own_valkey, failed, transactional_db
-    ):
+    def test_broker_down_at_commit_costs_the_write_nothing(self, broker, own_valkey, failed):
         own_valkey.kill()
         begin = time.monotonic()
         with transaction.atomic():
@@ -50,9 +48,7 @@ class TestOwnBroker:
         assert failed == [result.id]
         assert time.monotonic() - begin < 1
 
-    def test_broker_that_hangs_at_commit_delays_by_its_timeout(
-        self, broker, own_valkey, failed, transactional_db
-    ):
+    def test_broker_that_hangs_at_commit_delays_by_its_timeout(self, broker, own_valkey, failed):
         note.enqueue("warm")
         with own_valkey.frozen():
             begin = time.monotonic()

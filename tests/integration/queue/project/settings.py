@@ -7,8 +7,7 @@ import os
 
 SECRET_KEY = "of a test"
 INSTALLED_APPS = ["scalekit.queue", "tests.integration.queue.project"]
-IN_MEMORY = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
-DATABASES = {"default": json.loads(os.environ.get("QUEUE_DATABASE", "null")) or IN_MEMORY}
+DATABASES = json.loads(os.environ["QUEUE_DATABASES"])
 USE_TZ = True
 
 TASKS = {
@@ -17,11 +16,8 @@ TASKS = {
         "QUEUES": ["default", "mail"],
     },
 }
-SCALEKIT_QUEUE_BROKER = {
-    "default": {
-        "BACKEND": "scalekit.queue.brokers.redis.RedisBroker",
-        "OPTIONS": json.loads(os.environ["QUEUE_OPTIONS"]),
-    },
-}
+SCALEKIT_QUEUE_BROKER = {"default": json.loads(os.environ["QUEUE_BROKER"])}
 SCALEKIT_QUEUE_MIN_BACKOFF = 0.05
 SCALEKIT_QUEUE_DRAIN_SECONDS = float(os.environ.get("QUEUE_DRAIN", "10"))
+
+globals().update(json.loads(os.environ.get("QUEUE_SETTINGS", "{}")))

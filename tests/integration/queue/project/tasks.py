@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -50,6 +51,26 @@ def work(seconds):
     write("finished")
 
 
+@task
+def affect(name):
+    """Do what must happen once: one row of the table `effect` a call."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO effect (name) VALUES (%s)", [name])
+
+
+@task
+def fail(text):
+    write("attempt")
+    raise ValueError(text)
+
+
+@task
+def kill_worker():
+    """Be the job that no worker survives, as one that takes all memory is."""
+    write("begun")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def connection_id():
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -78,6 +99,12 @@ def stumble(context, seconds):
 def call_out(line):
     write(line.upper())
     return f"{line}, {line}"
+
+
+@actor
+def kill_worker_of_actor():
+    write("begun")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @actor(time_limit=2000, max_retries=1)
