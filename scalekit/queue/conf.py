@@ -46,6 +46,29 @@ class QueueSettings(Settings):
         valid=lambda value: value >= 0,
         expected="a number from 0",
     )
+    DATABASES: Setting[list[str]] = Setting(
+        lambda: ["default"],
+        "The databases that have the tables of the queue: primaries, shards too. A job lies in the one "
+        "whose transaction enqueued it; what there is but once (cron, paused queues) lies in the first.",
+        kind=(list, tuple),
+        valid=lambda value: bool(value) and all(isinstance(alias, str) for alias in value),
+        expected="a list of aliases of DATABASES",
+    )
+    CRON: Setting[dict[str, dict[str, Any]]] = Setting(
+        dict,
+        "What is enqueued at which times: each entry has a TASK and a CRON expression, and may have ARGS, "
+        "KWARGS, TIME_ZONE and CATCH_UP.",
+        kind=dict,
+        example={"nightly": {"TASK": "shop.tasks.nightly", "CRON": "0 3 * * *"}},
+    )
+    CRON_CATCH_UP: Setting[Number] = Setting(
+        3600,
+        "Seconds that a cron slot may be late, after a downtime, and still be fired; of several missed "
+        "ones the last.",
+        kind=NUMBER,
+        valid=lambda value: value >= 60,
+        expected="a number from 60",
+    )
 
 
 settings = QueueSettings()

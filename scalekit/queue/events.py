@@ -37,3 +37,27 @@ MESSAGE_REFUSED = Event(
     labels=("queue", "reason"),
     level=logging.WARNING,
 )
+CRON_FIRED = Event(
+    "queue_cron_fired",
+    "A scheduler enqueued the job of a cron slot.",
+    labels=("entry", "task"),
+    level=logging.INFO,
+)
+CRON_FAILED = Event(
+    "queue_cron_failed",
+    "A cron slot could not be fired; the log says why, and it is tried again.",
+    labels=("entry",),
+    level=logging.ERROR,
+)
+DEAD_REQUEUED = Event(
+    "queue_dead_requeued",
+    "An operator had a dead letter run again.",
+    labels=("task", "queue"),
+    level=logging.INFO,
+)
+DEAD_DISCARDED = Event(
+    "queue_dead_discarded",
+    "An operator discarded a dead letter.",
+    labels=("task", "queue"),
+    level=logging.INFO,
+)

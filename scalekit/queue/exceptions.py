@@ -34,3 +34,7 @@ class DependencyMissing(QueueError, ImportError):
 
 class TaskUnknown(QueueError):
     """The task is not in this release; a newer one may have enqueued it, so the job is tried again later."""
+
+
+class CronInvalid(QueueError):
+    """An entry of SCALEKIT_QUEUE_CRON cannot be used."""
