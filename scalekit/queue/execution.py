@@ -12,9 +12,11 @@ from dramatiq import Actor
 from scalekit.queue.events import MESSAGE_REFUSED
 from scalekit.queue.exceptions import MessageRefused
 from scalekit.queue.facts import JOB
+from scalekit.queue.frameworks import framework_behind
 from scalekit.queue.jobs import TASK_ACTOR, Job
+from scalekit.queue.lanes import lane_of, lanes_of, order_of
 from scalekit.queue.loading import load_task
-from scalekit.queue.results import framework_behind, mark_started, running_result, set_on
+from scalekit.queue.results import mark_started, running_result, set_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from scalekit.queue.brokers.base import QueueBroker
 
 
+__all__ = ["lane_of", "lanes_of", "run_task", "task_actor"]
+
 _declaring = Lock()  # Dramatiq refuses to declare an actor twice
 
 
 def task_actor(broker: QueueBroker, queue: str) -> str:
-    """Return the name of the actor that runs the Tasks of `queue`, declared on `broker`."""
+    """Return the name of the actor that runs the Tasks of `queue`, one lane of a queue, declared on `broker`."""
     name = f"{TASK_ACTOR}{queue}"
     if name not in broker.actors:
         with _declaring:
@@ -41,7 +45,7 @@ def _declare(broker: QueueBroker, name: str, queue: str) -> None:
         broker=broker,
         actor_name=name,
         queue_name=queue,
-        priority=0,
+        priority=order_of(queue),
         options={"throws": MessageRefused},
     )
 

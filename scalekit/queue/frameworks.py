@@ -58,3 +58,12 @@ def loaded_frameworks() -> list[Framework]:
 def framework_of(task: object) -> Framework | None:
     """Return the framework whose Task `task` is; None if it is no Task."""
     return next((f for f in loaded_frameworks() if isinstance(task, f.base.Task)), None)
+
+
+def framework_behind(task: object) -> Framework:
+    """Return the framework of `task`. Raises TypeError if it is no Task."""
+    found = framework_of(task)
+    if found is None:
+        msg = f"{task!r} is no Task; decorate the function with @task from scalekit.queue."
+        raise TypeError(msg)
+    return found

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from scalekit.queue.events import JOB_STARTED
+
+if TYPE_CHECKING:
+    from scalekit.queue.models import TaskRecord
 
 Outcome = Literal["succeeded", "retrying", "failed", "refused", "skipped"]
 
@@ -28,6 +31,7 @@ class Job:
     def __init__(self, message: Any) -> None:
         self.message = message
         self.task = UNKNOWN
+        self.record: TaskRecord | None = None  # its row, where it has one
         self.result: Any = None  # the TaskResult, where the job is a Task
         self.refused = False
         self.began = time.perf_counter()
@@ -36,6 +40,12 @@ class Job:
     @property
     def queue(self) -> str:
         return str(self.message.queue_name)
+
+    @property
+    def database(self) -> str | None:
+        """The alias of the database that has its row; None where there is no row."""
+        alias = self.message.options.get("database")
+        return alias if isinstance(alias, str) else None
 
     @property
     def duration(self) -> float:

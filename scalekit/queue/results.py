@@ -15,15 +15,7 @@ from uuid import uuid4
 from django.utils import timezone
 
 from scalekit.queue.exceptions import MessageRefused
-from scalekit.queue.frameworks import Framework, framework_of
-
-
-def framework_behind(task: Any) -> Framework:
-    framework = framework_of(task)
-    if framework is None:
-        msg = f"{task!r} is no Task; decorate the function with @task from scalekit.queue."
-        raise TypeError(msg)
-    return framework
+from scalekit.queue.frameworks import framework_behind
 
 
 def new_result(task: Any, args: Any, kwargs: Any) -> Any:

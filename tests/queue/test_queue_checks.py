@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import pytest
 from django.core.checks import run_checks
 from django.test import override_settings
 
 from scalekit.queue.exceptions import DependencyMissing
 from scalekit.queue.frameworks import framework
 from tests.queue.conftest import MEMORY, TASKS
+
+pytestmark = pytest.mark.django_db  # Django asks the database whether it knows JSON
 
 REDIS = "scalekit.queue.brokers.redis.RedisBroker"
 
