@@ -136,14 +136,22 @@ class TaskRecord(models.Model):
 
 
 class TaskGroup(models.Model):
-    """Jobs that are waited for together; each that ends counts `pending` down, the last one sends what comes next."""
+    """Jobs that are waited for together; each that ends counts `pending` down, the last one sends what comes next.
+
+    A member that dies counts as `failed`, until it is requeued and succeeds.
+    """
 
     id = models.UUIDField(primary_key=True)
+    size = models.IntegerField()
     pending = models.IntegerField()
-    failed = models.IntegerField(default=0)
-    on_success = models.JSONField(null=True)  # a message to enqueue
+    failed = models.IntegerField(default=0, db_default=0)
+    on_success = models.JSONField(null=True)  # the job to enqueue
     on_failure = models.JSONField(null=True)
     on_finish = models.JSONField(null=True)
+    flow = models.JSONField(
+        null=True, help_text=_("The steps that follow, where it is one itself.")
+    )
+    group = models.UUIDField(null=True, help_text=_("The group of which this one is a member."))
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
 
@@ -151,6 +159,16 @@ class TaskGroup(models.Model):
 
     class Meta:  # noqa: D106 - Django's
         default_permissions = ()
+        indexes = (
+            models.Index(
+                fields=["group"], name="scalekit_queue_nested", condition=Q(group__isnull=False)
+            ),
+            models.Index(
+                fields=["finished_at"],
+                name="scalekit_queue_over",
+                condition=Q(finished_at__isnull=False),
+            ),
+        )
 
 
 class CronEntry(models.Model):

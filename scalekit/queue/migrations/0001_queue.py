@@ -47,25 +47,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="TaskGroup",
-            fields=[
-                ("id", models.UUIDField(primary_key=True, serialize=False)),
-                ("pending", models.IntegerField()),
-                ("failed", models.IntegerField(default=0)),
-                ("on_success", models.JSONField(null=True)),
-                ("on_failure", models.JSONField(null=True)),
-                ("on_finish", models.JSONField(null=True)),
-                (
-                    "created_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
-                ),
-                ("finished_at", models.DateTimeField(null=True)),
-            ],
-            options={
-                "default_permissions": (),
-            },
-        ),
-        migrations.CreateModel(
             name="CronEntry",
             fields=[
                 (
@@ -155,6 +136,50 @@ class Migration(migrations.Migration):
                 "default_permissions": (),
                 "constraints": [
                     models.UniqueConstraint(fields=("name", "place"), name="scalekit_queue_place")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="TaskGroup",
+            fields=[
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("size", models.IntegerField()),
+                ("pending", models.IntegerField()),
+                ("failed", models.IntegerField(db_default=0, default=0)),
+                ("on_success", models.JSONField(null=True)),
+                ("on_failure", models.JSONField(null=True)),
+                ("on_finish", models.JSONField(null=True)),
+                (
+                    "flow",
+                    models.JSONField(
+                        help_text="The steps that follow, where it is one itself.", null=True
+                    ),
+                ),
+                (
+                    "group",
+                    models.UUIDField(
+                        help_text="The group of which this one is a member.", null=True
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("finished_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("group__isnull", False)),
+                        fields=["group"],
+                        name="scalekit_queue_nested",
+                    ),
+                    models.Index(
+                        condition=models.Q(("finished_at__isnull", False)),
+                        fields=["finished_at"],
+                        name="scalekit_queue_over",
+                    ),
                 ],
             },
         ),
