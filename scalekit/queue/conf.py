@@ -38,6 +38,43 @@ class QueueSettings(Settings):
         valid=lambda value: value > 0,
         expected="a number above 0",
     )
+    TIME_LIMIT: Setting[Number] = Setting(
+        600,
+        "Seconds after which a task is interrupted, which counts as a failure.",
+        kind=NUMBER,
+        valid=lambda value: value > 0,
+        expected="a number above 0",
+    )
+    LEASE_SECONDS: Setting[Number] = Setting(
+        15,
+        "Seconds without a sign of life from its worker after which a job is another's to run. Workers give "
+        "one three times as often.",
+        kind=NUMBER,
+        valid=lambda value: value >= 1,
+        expected="a number from 1",
+    )
+    MAX_DELIVERIES: Setting[int] = Setting(
+        3,
+        "How often a job is begun whose workers die of it, before it goes to the dead letters.",
+        kind=int,
+        valid=lambda value: value >= 1,
+        expected="a whole number from 1",
+    )
+    KEEP_SUCCESSFUL_SECONDS: Setting[Number | None] = Setting(
+        86_400,
+        "Seconds for which the record and result of a successful job are kept; None keeps them for ever.",
+        kind=(*NUMBER, type(None)),
+        valid=lambda value: value is None or value >= 0,
+        expected="a number from 0, or None",
+    )
+    KEEP_FAILED_SECONDS: Setting[Number | None] = Setting(
+        30 * 86_400,
+        "Seconds for which a dead letter, the record of a job that failed for good, is kept; None keeps them "
+        "for ever.",
+        kind=(*NUMBER, type(None)),
+        valid=lambda value: value is None or value >= 0,
+        expected="a number from 0, or None",
+    )
     DRAIN_SECONDS: Setting[Number] = Setting(
         25,
         "Seconds that running jobs get to finish when a worker is told to stop. Stay under the time "

@@ -26,7 +26,7 @@ JOB_STARTED = Event(
 )
 JOB_FINISHED = Event(
     "queue_job_finished",
-    "A worker is done with one attempt: succeeded, retrying, failed, refused or skipped.",
+    "A worker is done with one attempt: succeeded, retrying, failed, refused, skipped, or late.",
     labels=("task", "queue", "outcome"),
     seconds="duration",
     level=logging.INFO,
@@ -60,4 +60,22 @@ DEAD_DISCARDED = Event(
     "An operator discarded a dead letter.",
     labels=("task", "queue"),
     level=logging.INFO,
+)
+JOB_TAKEN_OVER = Event(
+    "queue_job_taken_over",
+    "A job whose worker gave no more sign of life was begun by another, or given up.",
+    labels=("task", "queue", "outcome"),
+    level=logging.WARNING,
+)
+COMPLETION_REJECTED = Event(
+    "queue_completion_rejected",
+    "A worker that had lost its lease was done with a job after all; what it says of it does not count.",
+    labels=("task", "queue"),
+    level=logging.WARNING,
+)
+RECORD_WAITING = Event(
+    "queue_record_waiting",
+    "The record of a job could not be written, because its database does not answer; it is tried again.",
+    labels=("database",),
+    level=logging.WARNING,
 )

@@ -23,6 +23,8 @@ class MessageRefused(QueueError):
     `reason` is one of a few words by which refusals are counted.
     """
 
+    final = True  # to run it again would not help
+
     def __init__(self, reason: str, message: str = "") -> None:
         super().__init__(message)
         self.reason = reason
@@ -36,5 +38,61 @@ class TaskUnknown(QueueError):
     """The task is not in this release; a newer one may have enqueued it, so the job is tried again later."""
 
 
+class WorkerDied(QueueError):
+    """Every worker that began this job died before it was over: killed, out of memory, or without power."""
+
+    final = True
+
+
+class JobSkipped(QueueError):
+    """The job was not run: something in between raised SkipMessage."""
+
+    final = True
+
+
+class NotKeepable(QueueError, ValueError):
+    """A database cannot keep this as JSON: leave out NaN, infinities, NUL characters and broken Unicode."""
+
+    final = True
+
+
+class StoreUnreachable(QueueError):
+    """The database that has the record of a job does not answer."""
+
+
 class CronInvalid(QueueError):
     """An entry of SCALEKIT_QUEUE_CRON cannot be used."""
+
+
+class FlowInvalid(QueueError, TypeError):
+    """A group or pipeline cannot be made of this."""
+
+
+class GroupUnknown(QueueError):
+    """There is no such group."""
+
+
+class GroupPending(QueueError):
+    """The members of the group have not all ended."""
+
+
+class GroupFailed(QueueError):
+    """A member of the group has failed."""
+
+
+class NoTransaction(QueueError):
+    """once() has to stand in the transaction of the effect that it guards."""
+
+
+class LimitInvalid(QueueError, ValueError):
+    """A task has a limit that cannot be used."""
+
+
+class TaskCancelled(BaseException):
+    """The job was cancelled.
+
+    Raised inside a job that runs; no Exception, as `asyncio.CancelledError` is none, so that
+    ``except Exception`` in the job does not swallow it.
+    """
+
+    final = True  # it is not tried again
