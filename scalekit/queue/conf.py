@@ -91,6 +91,14 @@ class QueueSettings(Settings):
         valid=lambda value: bool(value) and all(isinstance(alias, str) for alias in value),
         expected="a list of aliases of DATABASES",
     )
+    UNCLAIMED_SECONDS: Setting[Number] = Setting(
+        900,
+        "Seconds after which a published job that no worker has claimed is published again, in case the "
+        "broker has lost it; doubled each time.",
+        kind=NUMBER,
+        valid=lambda value: value >= 1,
+        expected="a number from 1",
+    )
     CRON: Setting[dict[str, dict[str, Any]]] = Setting(
         dict,
         "What is enqueued at which times: each entry has a TASK and a CRON expression, and may have ARGS, "

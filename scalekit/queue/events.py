@@ -21,6 +21,11 @@ JOB_ENQUEUED = Event(
 PUBLISH_FAILED = Event(
     "queue_publish_failed", "The broker did not take a job.", labels=("task", "queue")
 )
+FAST_PATH_LEFT = Event(
+    "queue_fast_path_left",
+    "Jobs were left to the relay, since the broker did not answer a moment ago.",
+    labels=("database",),
+)
 JOB_STARTED = Event(
     "queue_job_started", "A worker took up a job.", labels=("task", "queue"), seconds="wait"
 )

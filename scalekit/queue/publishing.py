@@ -1,22 +1,133 @@
-"""Hand a message to the broker: now, or when the open transactions have committed."""
+"""Hand messages to the broker, with the portable facts of whoever enqueued them."""
 
 from __future__ import annotations
 
 import json
-import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scalekit.core.breaker import Breaker
 from scalekit.core.context import FACT_REFUSED, current_unit, portable_facts
+from scalekit.queue.brokers import default_broker
 from scalekit.queue.commits import open_transactions, when_all_commit
 from scalekit.queue.events import JOB_ENQUEUED, PUBLISH_FAILED
+from scalekit.queue.exceptions import PublishFailed
+from scalekit.queue.execution import task_actor
+from scalekit.queue.jobs import milliseconds
+from scalekit.queue.lanes import lane_of
+
+from dramatiq import Message  # isort: skip - after ours, which says what to install if it is missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from scalekit.queue.brokers.base import QueueBroker
+    from scalekit.queue.models import TaskRecord
 
-logger = logging.getLogger("scalekit.queue")
+BREAK_SECONDS = 5.0  # how long a broker that failed is left alone by this process
+
+NOT_SENT = {"flow", "unique"}  # options of the row that only the row needs
+
+breaker = Breaker(lambda: BREAK_SECONDS)
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def publish(broker: QueueBroker, messages: Sequence[Any], tasks: Sequence[str]) -> None:
+    """Publish `messages` in one call; `tasks` are the names by which they are counted, in the same order.
+
+    Raises `PublishFailed`, and opens the breaker, where the broker did not confirm all of them.
+    """
+    try:
+        _enqueue(broker, messages)
+    except PublishFailed:
+        breaker.failed()
+        _announce(PUBLISH_FAILED, messages, tasks)
+        raise
+    breaker.succeeded()
+    _announce(JOB_ENQUEUED, messages, tasks)
+
+
+def _enqueue(broker: QueueBroker, messages: Sequence[Any]) -> None:
+    try:
+        broker.enqueue_many(messages)
+    except NotImplementedError:
+        for message in messages:
+            broker.enqueue(message)
+
+
+def _announce(event: Any, messages: Sequence[Any], tasks: Sequence[str]) -> None:
+    for message, task in zip(messages, tasks, strict=True):
+        event.emit(task=task, queue=message.queue_name, id=message.message_id)
+
+
+def message_of(row: TaskRecord, facts: dict[str, Any] | None = None) -> Any:
+    """Return the message of `row`; with `facts`, where more is known by now than when it was stored."""
+    options = {name: value for name, value in row.options.items() if name not in NOT_SENT}
+    if facts is not None:
+        options["scalekit"] = facts
+    options["published_at"] = milliseconds()
+    if row.kept:
+        options["database"] = row._state.db  # noqa: SLF001 - Django keeps a row's database there
+    if row.kind == "actor":
+        return _message(row, row.queue_name, row.path, row.args, row.kwargs, options)
+    lane = lane_of(row.queue_name, row.priority)
+    actor = task_actor(default_broker(), lane)
+    options["backend"] = row.backend
+    return _message(row, lane, actor, (row.path, row.args, row.kwargs), {}, options)
+
+
+def _message(row: TaskRecord, queue: str, actor: str, args: Any, kwargs: Any, options: Any) -> Any:
+    message: Message[Any] = Message(
+        queue_name=queue,
+        actor_name=actor,
+        args=tuple(args),
+        kwargs=kwargs,
+        options=options,
+        message_id=str(row.pk),
+    )
+    return message
+
+
+class FactsThen:
+    """The portable facts at the time of a call, brought up to date where the unit of work learns more.
+
+    What a block bound (a shard) stays what it was at the call; what the unit learns until its transaction
+    has committed (the position of that very commit) goes along.
+    """
+
+    def __init__(self) -> None:
+        """Take the facts. Raises TypeError for one that is no JSON, naming it."""
+        unit = current_unit() or {}
+        self.then = portable_facts()
+        self._bound = {name: v for name, v in self.then.items() if unit.get(name) != v}
+        for name, value in self.then.items():
+            if not is_storable(value):
+                msg = f"The fact {name!r} is portable and no JSON, so no job can be enqueued."
+                raise TypeError(msg)
+
+    def now(self) -> dict[str, Any]:
+        """Return the facts with what was learnt since; what of that is no JSON is left out, and announced."""
+        facts = {**self.then, **portable_facts(), **self._bound}
+        for name in [name for name, value in facts.items() if not is_storable(value)]:
+            FACT_REFUSED.emit(fact=name)
+            del facts[name]
+        return facts
+
+
+def is_storable(value: Any) -> bool:
+    """Tell whether `value` is JSON, and such that a database keeps it.
+
+    PostgreSQL's jsonb has no NaN, no NUL character and no half of a surrogate pair
+    (https://www.postgresql.org/docs/current/datatype-json.html).
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return not _NUL.search(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,81 +141,15 @@ class Publication:
     published: Callable[[], object] = lambda: None
 
     def publish(self) -> Any:
-        """Publish when every open transaction has committed, and at once if there is none.
-
-        Returns the message. Raises TypeError for what is no JSON, and `PublishFailed` only at once: what
-        has committed stands, so a broker that is down by then is logged and announced instead.
-        """
-        facts = _FactsThen()
-        self.message.options["scalekit"] = facts.now()
-        self._refuse_what_is_no_json()
+        self.message.options["scalekit"] = FactsThen().then
+        self.message.encode()
         transactions = open_transactions()
-        if not transactions:
-            return self._hand_over()
-        when_all_commit(transactions, lambda: self._hand_over_later(facts))
-        return self.message
-
-    def _refuse_what_is_no_json(self) -> None:
-        try:
-            self.message.encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            for name, value in self.message.options["scalekit"].items():
-                if not _is_json(value):
-                    msg = f"The fact {name!r} is portable and no JSON, so no job can be enqueued: {error}"
-                    raise TypeError(msg) from error
-            raise
+        if transactions:
+            when_all_commit(transactions, self._hand_over)
+            return self.message
+        return self._hand_over()
 
     def _hand_over(self) -> Any:
-        labels = {"task": self.task, "queue": self.message.queue_name}
-        try:
-            message = self.broker.enqueue(self.message, delay=self.delay)
-        except Exception:
-            PUBLISH_FAILED.emit(**labels, id=self.message.message_id)
-            raise
-        JOB_ENQUEUED.emit(**labels, id=self.message.message_id)
+        message = self.broker.enqueue(self.message, delay=self.delay)
         self.published()
         return message
-
-    def _hand_over_later(self, facts: _FactsThen) -> None:
-        try:
-            self.message.options["scalekit"] = _without_what_is_no_json(facts.now())
-            self._hand_over()
-        except Exception as error:  # the write is committed: its request must not answer 500
-            logger.exception(
-                "Job %s (%s) may be lost: its transaction committed, then publishing failed: %s",
-                self.message.message_id,
-                self.task,
-                error,  # noqa: TRY401 - the line says why, also where tracebacks are cut off
-            )
-
-
-def _without_what_is_no_json(facts: dict[str, Any]) -> dict[str, Any]:
-    """Leave out, and announce, what was learnt since the call and cannot travel: the job goes without it."""
-    for name in [name for name, value in facts.items() if not _is_json(value)]:
-        FACT_REFUSED.emit(fact=name)
-        del facts[name]
-    return facts
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
-
-
-class _FactsThen:
-    """The portable facts at the time of a call, brought up to date where the unit of work learns more.
-
-    What a block bound (a shard) stays what it was at the call; what the unit learns until its transaction
-    has committed (the position of that very commit) goes along.
-    """
-
-    def __init__(self) -> None:
-        unit = current_unit() or {}
-        self._then = portable_facts()
-        self._bound = {name: v for name, v in self._then.items() if unit.get(name) != v}
-
-    def now(self) -> dict[str, Any]:
-        return {**self._then, **portable_facts(), **self._bound}

@@ -1,0 +1,132 @@
+"""Rows of the outbox: taken by one publisher at a time, settled when the broker has confirmed them.
+
+`publish_at` is the lease and `publications` the fence: whoever takes a row, to publish or to run it, counts
+the latter up, and who holds an older count changes nothing. All times are by the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from scalekit.queue.conf import settings
+from scalekit.queue.models import Status, TaskRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+LEASE = timedelta(seconds=30)
+BATCH = 500
+WINDOW = 5000  # due rows, the longest due first, among which the priority decides
+
+COLUMNS = (
+    *("id", "kind", "path", "queue_name", "priority", "backend", "args", "kwargs", "options"),
+    *("kept", "publications", "enqueued_at", "run_after"),
+)
+
+
+def due_rows(database: str) -> QuerySet[TaskRecord]:
+    """Return the query for what should be published now."""
+    return TaskRecord.objects.using(database).filter(status=Status.READY, publish_at__lte=Now())
+
+
+def claim_due(database: str, limit: int = BATCH) -> list[TaskRecord]:
+    """Take up to `limit` due rows for this publisher; the most urgent first, then the longest due."""
+    due = due_rows(database)
+    if connections[database].features.allow_sliced_subqueries_with_in:
+        # Sorting all that is due by priority, for each batch, would take longer than publishing it.
+        due = due.filter(pk__in=due.order_by("publish_at").values("pk")[:WINDOW])
+    return _claim(database, due.order_by("-priority", "publish_at")[:limit])
+
+
+def claim_unpublished(database: str, ids: Iterable[UUID]) -> list[TaskRecord]:
+    """Take those of the rows `ids` that nobody has taken yet."""
+    rows = TaskRecord.objects.using(database).filter(pk__in=list(ids))
+    return _claim(database, rows.filter(status=Status.READY, publications=0))
+
+
+def _claim(database: str, wanted: QuerySet[TaskRecord]) -> list[TaskRecord]:
+    skips = connections[database].features.has_select_for_update_skip_locked
+    with transaction.atomic(using=database):
+        found = wanted.select_for_update(skip_locked=skips).annotate(now=Now()).only(*COLUMNS)
+        rows: list[TaskRecord] = list(found)
+        if rows:
+            taken = TaskRecord.objects.using(database).filter(pk__in=[row.pk for row in rows])
+            taken.update(publish_at=Now() + LEASE, publications=F("publications") + 1)
+    for row in rows:
+        row.publications += 1
+    return rows
+
+
+def confirm(database: str, rows: Iterable[TaskRecord]) -> None:
+    """Settle rows that the broker has confirmed.
+
+    One that is kept is due again after a while, doubled each time, until a worker claims it: the broker may
+    lose what it has confirmed.
+    """
+    groups: dict[tuple[int, bool, float], list[UUID]] = defaultdict(list)
+    for row in rows:
+        groups[row.publications, row.kept, _parking(row)].append(row.pk)
+    for (token, kept, seconds), ids in groups.items():
+        ours = _held(database, ids, token)
+        if kept:
+            ours.update(publish_at=Now() + timedelta(seconds=seconds))
+        else:
+            ours.delete()
+
+
+def give_back(database: str, rows: Sequence[TaskRecord], delay: float) -> None:
+    """Let rows that did not leave be due again in `delay` seconds."""
+    tokens: dict[int, list[UUID]] = defaultdict(list)
+    for row in rows:
+        tokens[row.publications].append(row.pk)
+    for token, ids in tokens.items():
+        _held(database, ids, token).update(publish_at=Now() + timedelta(seconds=delay))
+
+
+def bury(database: str, row: TaskRecord, error: BaseException) -> None:
+    """Make a row that can never be published FAILED, with its error."""
+    kind = type(error)
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    text = f"The job could not be made a message: {error}"
+    _held(database, [row.pk], row.publications).update(
+        status=Status.FAILED,
+        publish_at=None,
+        finished_at=Now(),
+        kept=True,
+        errors=[{"exception_class_path": path, "traceback": text}],
+    )
+
+
+def _held(database: str, ids: Sequence[UUID], token: int) -> QuerySet[TaskRecord]:
+    """Return the query for those rows that nobody has taken since."""
+    rows = TaskRecord.objects.using(database).filter(pk__in=ids)
+    return rows.filter(status=Status.READY, publications=token)
+
+
+def _parking(row: Any) -> float:
+    """Return the seconds until `row` is published again, should nobody claim it."""
+    base, now = float(settings.UNCLAIMED_SECONDS), getattr(row, "now", None)
+    return base if now is None else parking_seconds(_age(row, now), base)
+
+
+def _age(row: TaskRecord, now: datetime) -> float:
+    """Return for how many seconds `row` could have run already."""
+    return (now - (row.run_after or row.enqueued_at)).total_seconds()
+
+
+def parking_seconds(age: float, base: float) -> float:
+    """Return `base`, doubled until it is no less than `age`: the older, the more rarely published again."""
+    seconds = base
+    while seconds < age:
+        seconds *= 2
+    return seconds
