@@ -9,7 +9,7 @@ VENV ?= .venv
 ARGS ?=
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint types docs bench clean
+.PHONY: help demo test lint types docs bench chaos clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -36,6 +36,9 @@ docs: $(VENV)/.dev ## Build the documentation into docs/_build/html; a warning i
 
 bench: $(VENV)/.dev ## Compare every hot path with its peers (ARGS=--quick)
 	@$(RUN) -m benchmarks $(ARGS)
+
+chaos: $(VENV)/.dev ## Kill workers, relay and Redis under load, and count what each queue loses (ARGS=--quick)
+	@$(RUN) -m benchmarks.chaos $(ARGS)
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) .demo docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

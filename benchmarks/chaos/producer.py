@@ -1,0 +1,66 @@
+"""The web site: `python -m benchmarks.chaos.producer JOBS RATE` commits orders, each with a job, and counts what failed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import django
+
+THREADS = 4
+
+
+def request(peer, number):
+    """Do what a view does: write, and enqueue a job for what was written."""
+    from django.db import connection, transaction
+
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO chaos_order (job) VALUES (%s)", [number])
+        peer.enqueue("storm", number)
+
+
+class Pace:
+    """Numbers below `end`, at most `rate` a second over all threads."""
+
+    def __init__(self, end, rate):
+        self.numbers = iter(range(end))
+        self.due = itertools.count(time.monotonic(), 1 / rate)
+        self.lock = threading.Lock()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with self.lock:
+            number, due = next(self.numbers), next(self.due)
+        time.sleep(max(0, due - time.monotonic()))
+        return number
+
+
+def browse(peer, pace):
+    failed = 0
+    for number in pace:
+        try:
+            request(peer, number)
+        except Exception:  # noqa: BLE001 - what the visitor sees is an error page
+            failed += 1
+    return failed
+
+
+def main(jobs, rate):
+    django.setup()
+    from benchmarks.queue_peers import peers
+
+    peer, pace = peers()[os.environ["QUEUE_PEERS"]], Pace(jobs, rate)
+    with ThreadPoolExecutor(THREADS) as pool:
+        failed = sum(pool.map(browse, [peer] * THREADS, [pace] * THREADS))
+    print(failed)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))
