@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIELDS = {"queue_name": str, "actor_name": str, "message_id": str, "args": list, "kwargs": dict}
+FIELDS = {
+    "queue_name": str,
+    "actor_name": str,
+    "message_id": str,
+    "args": list,
+    "kwargs": dict,
+    "options": dict,
+}
+DELAYED = ".DQ"  # how Dramatiq ends the name of the queue of what is not due yet
 LARGEST = 2**63  # what is larger may become no float, in which Dramatiq calculates
 
 
@@ -26,13 +34,22 @@ def flaw_of(data: Any, queue: str) -> str | None:
     return None if sound else "option"
 
 
+def published_at(data: Any) -> float | None:
+    """Return when `data` was published or due, in milliseconds by the clock of who published it."""
+    try:
+        message = json.loads(data)
+        at = message["options"].get("published_at", message["message_timestamp"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return at if _is_number(at) else None
+
+
 def _is_message(message: Any, queue: str) -> bool:
     return (
         all(isinstance(message[field], kind) for field, kind in FIELDS.items())
-        and isinstance(message["options"]["redis_message_id"], str)
         and isinstance(message["message_timestamp"], int)
-        and message["queue_name"] == queue
-        and len(message) == len(FIELDS) + 2
+        and message["queue_name"] in {queue, queue + DELAYED}
+        and len(message) == len(FIELDS) + 1
     )
 
 

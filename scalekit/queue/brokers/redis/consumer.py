@@ -1,0 +1,151 @@
+"""What a worker's thread fetches messages with."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import contextmanager
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from dramatiq.brokers.redis import _RedisConsumer
+from dramatiq.errors import ActorNotFound, ConnectionClosed
+from dramatiq.message import Message
+
+from scalekit.queue.brokers.redis import scripts
+from scalekit.queue.brokers.redis.connections import UNANSWERED
+from scalekit.queue.brokers.redis.suspects import HeldMessage
+from scalekit.queue.brokers.redis.waiting import Wake
+from scalekit.queue.events import MESSAGE_REFUSED
+from scalekit.queue.exceptions import PublishFailed
+from scalekit.queue.messages import DELAYED, flaw_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from scalekit.queue.brokers.redis.broker import RedisBroker
+
+IDLE = 3.0  # seconds after which an idle worker looks without being woken: Dramatiq's own broker wakes nobody
+
+
+class RedisConsumer(_RedisConsumer):
+    """Fetch in batches, check what was fetched before a worker sees it, and survive a server that goes away.
+
+    One a queue and process, as Dramatiq makes them. Whatever goes wrong with the server is a
+    `ConnectionClosed`, upon which Dramatiq tries again; every other error would end its thread.
+    """
+
+    def __init__(self, broker: RedisBroker, queue: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue, prefetch, timeout)  # type: ignore[no-untyped-call]  # Dramatiq's
+        self._ready: deque[HeldMessage] = deque()  # fetched, and not handed out yet
+        self._least = max(1, prefetch // 4)  # of room, for a fetch to be worth its round trip
+        self._settled = Event()
+        self._wake = Wake(broker.client, broker.wake_key(queue), broker.timeout)
+        broker.heartbeat.add(queue)
+
+    @property
+    def outstanding_message_count(self) -> int:
+        return int(self.broker.holdings.count(self.queue_name))
+
+    def __next__(self) -> HeldMessage | None:
+        with _as_broken_connection():
+            if not self._ready:
+                self._fill()
+        return self._ready.popleft() if self._ready else None
+
+    def ack(self, message: Any) -> None:
+        self._settle(scripts.ACK, message)
+
+    def nack(self, message: Any) -> None:
+        self._settle(scripts.NACK, message, _reason(message))
+
+    def requeue(self, messages: Iterable[Any]) -> None:
+        if ids := [message.held_as for message in messages]:
+            with _as_broken_connection():
+                self._call(scripts.REQUEUE, *ids)
+            self._forget(ids)
+
+    def close(self) -> None:
+        """Put back what was fetched and not handed out."""
+        was_waiting = self._wake.is_waiting
+        self._wake.close()
+        ids = [message.held_as for message in self._ready]
+        self._ready.clear()
+        self._forget(ids)  # also if the server does not hear of it now: the next fetch tells it
+        if ids or was_waiting:
+            with _as_broken_connection():
+                self._call(scripts.REQUEUE, *ids)
+
+    def _fill(self) -> None:
+        timeout = self.timeout / 1000
+        self._settled.clear()
+        room = self.prefetch - self.outstanding_message_count
+        if room < self._least:
+            self._settled.wait(timeout)
+        elif self._wake.has_come(timeout):
+            next_due = self._fetch(room)
+            if not self._ready:
+                self._wake.begin(min(IDLE, next_due))
+
+    def _fetch(self, count: int) -> float:
+        """Fetch up to `count` messages; return the seconds until a delayed one is due."""
+        holdings, queue = self.broker.holdings, self.queue_name
+        known, most = holdings.count(queue), min(count, 1000)
+        lost, due, *found = self._call(scripts.FETCH, most, known, self.broker.heartbeat_timeout)
+        ids = [id_.decode() for id_ in found[::3]]
+        holdings.add(queue, ids)
+        if lost:
+            self._call(scripts.RECALL, *holdings.of(queue))
+        for id_, deaths, data in zip(ids, found[1::3], found[2::3], strict=True):
+            self._receive(id_, deaths, data)
+        return float(due / 1000) if due >= 0 else IDLE
+
+    def _receive(self, id_: str, deaths: int, data: bytes) -> None:
+        if flaw := flaw_of(data, self.queue_name):
+            MESSAGE_REFUSED.emit(queue=self.queue_name, reason=flaw, size=len(data))
+            self._call(scripts.NACK, id_, flaw)
+            self._forget([id_])
+            return
+        message = Message.decode(data)
+        was_delayed = message.queue_name.endswith(DELAYED)
+        eta = message.options.pop("eta", None)
+        message = message.copy(queue_name=self.queue_name, options={"redis_message_id": id_})
+        held = HeldMessage(message, id_, deaths)
+        wait = 0 if was_delayed or eta is None else int(eta - time.time() * 1000)
+        if wait > 0:
+            self._postpone(held, wait)
+        else:
+            self._ready.append(held)
+
+    def _postpone(self, message: HeldMessage, wait: int) -> None:
+        try:
+            self.broker.retry(message, wait)
+        except PublishFailed as error:
+            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]  # Dramatiq's
+
+    def _settle(self, script: scripts.Script, message: Any, *arguments: str) -> None:
+        with _as_broken_connection():
+            self._call(script, message.held_as, *arguments)
+        self._forget([message.held_as])
+
+    def _forget(self, ids: list[str]) -> None:
+        self.broker.holdings.remove(self.queue_name, ids)
+        if self.prefetch - self.outstanding_message_count >= self._least:
+            self._settled.set()
+
+    def _call(self, script: scripts.Script, *arguments: Any) -> Any:
+        return self.broker.call(script, self.queue_name, self.broker.broker_id, *arguments)
+
+
+def _reason(message: Any) -> str:
+    error = message._exception  # noqa: SLF001 - Dramatiq has no other name for it
+    return "no actor" if isinstance(error, ActorNotFound) else "failed"
+
+
+@contextmanager
+def _as_broken_connection() -> Iterator[None]:
+    """Tell Dramatiq in its own words, so that it tries again; it knows one of redis-py's errors only."""
+    try:
+        yield
+    except UNANSWERED as error:
+        raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]  # Dramatiq's

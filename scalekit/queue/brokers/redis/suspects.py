@@ -1,0 +1,46 @@
+"""Messages with which a worker has died: the server hears of it before the next one begins them.
+
+A worker that dies holds more than it runs. The first time that counts against everything it held; from then
+on only what it had begun is counted, so that jobs do not go to the dead letters for lying beside a deadly one.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from dramatiq import MessageProxy, Middleware
+from dramatiq.middleware import SkipMessage
+
+from scalekit.queue.exceptions import BrokerUnreachable
+
+if TYPE_CHECKING:
+    from dramatiq import Message
+
+logger = logging.getLogger("scalekit.queue")
+
+
+class HeldMessage(MessageProxy):
+    """A message that this process has fetched under `held_as`; `deaths` workers have died with it."""
+
+    def __init__(self, message: Message[Any], held_as: str, deaths: int = 0) -> None:
+        super().__init__(message)
+        self.held_as, self.deaths = held_as, deaths
+
+
+class Suspects(Middleware):
+    """Begin no suspect before the server knows, and none that another worker has by now."""
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        if not isinstance(message, HeldMessage) or not message.deaths:
+            return
+        try:
+            is_held = broker.begin(message)
+        except BrokerUnreachable as error:
+            logger.warning(
+                "Job %s is run without the broker knowing: %s", message.message_id, error
+            )
+            return
+        if not is_held:
+            msg = "Another worker has the job by now."
+            raise SkipMessage(msg)

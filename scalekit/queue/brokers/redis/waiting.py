@@ -1,0 +1,55 @@
+"""Sleep until there is something to fetch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+SHORTEST = 0.01  # seconds; 0 would be for ever
+
+
+class Wake:
+    """One BLPOP on the tokens of a queue, begun in one call and looked at in others.
+
+    So a worker looks up as often as Dramatiq wants it to, while the server hears of it every few seconds.
+    `patience` is how many seconds late the server's answer may be. Raises what redis-py raises.
+    """
+
+    def __init__(self, client: Redis, key: str, patience: float) -> None:
+        self._pool, self._key, self._patience = client.connection_pool, key, patience
+        self._connection: Any = None
+        self._until: float | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._until is not None
+
+    def begin(self, seconds: float) -> None:
+        """Ask to be woken within `seconds`."""
+        if self._connection is None:
+            self._connection = self._pool.get_connection()
+        seconds = max(seconds, SHORTEST)
+        self._connection.send_command("BLPOP", self._key, f"{seconds:.3f}")
+        self._until = time.monotonic() + seconds + self._patience
+
+    def has_come(self, timeout: float) -> bool:
+        """Wait for up to `timeout` seconds, and tell whether it is time to fetch."""
+        if self._until is None:
+            return True
+        if not self._connection.can_read(timeout):
+            if time.monotonic() < self._until:
+                return False
+            msg = "The server did not answer in time."
+            raise TimeoutError(msg)
+        self._connection.read_response()
+        self._until = None
+        return True
+
+    def close(self) -> None:
+        connection, self._connection, self._until = self._connection, None, None
+        if connection is not None:
+            connection.disconnect()
+            self._pool.release(connection)
