@@ -1,0 +1,112 @@
+"""Commands whose --help shows how they are used, and what they share: colours, a bar, spans of time."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from scalekit.core.exceptions import ScalekitError
+from scalekit.queue.conf import settings
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Iterable, Iterator
+
+WIDTH = 30  # characters of a bar
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+SPAN = re.compile(r"(\d{1,6})([smhdw])")
+
+
+class Formatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
+    """Keep the lines of descriptions and examples as they are."""
+
+
+class QueueCommand(BaseCommand):
+    """A command on the queue; `examples` ends its help."""
+
+    examples = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        kwargs |= {"epilog": self.examples, "formatter_class": Formatter}
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        try:
+            self.act(**options)
+        except ScalekitError as error:
+            raise CommandError(str(error)) from error
+
+    def act(self, **options: Any) -> None:
+        """Do what the command is for."""
+        raise NotImplementedError
+
+    def print_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, default=str))
+
+    def bar(self, share: float) -> str:
+        """Return a bar, filled up to `share` of it, 0 to 1."""
+        full = round(WIDTH * min(1.0, max(0.0, share)))
+        return self.style.SUCCESS("█" * full) + "░" * (WIDTH - full)
+
+    def watched(self, steps: Iterable[Any], total: int) -> Iterator[Any]:
+        """Yield from `steps`, each of which counts `size`, and draw how far it is, on a terminal."""
+        shown, done = self.stderr.isatty(), 0
+        for step in steps:
+            done += step.size
+            if shown:
+                line = f"\r{self.bar(done / max(1, total))} {done} of {total}"
+                self.stderr.write(line, ending="", style_func=str)
+                self.stderr.flush()
+            yield step
+        if shown and done:
+            self.stderr.write("", style_func=str)
+
+
+def plain(text: object) -> str:
+    """Return `text` without what could steer a terminal: who enqueues a job chooses what is in it."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text)
+    )
+
+
+def add_database(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        choices=list(settings.DATABASES),
+        help="only in this database (default: all of SCALEKIT_QUEUE_DATABASES)",
+    )
+
+
+def moment(text: str) -> datetime:
+    """Read a time: how long ago (``90s 30m 2h 7d 1w``), or ISO 8601, of the current time zone if it has none."""
+    if span := SPAN.fullmatch(text):
+        return timezone.now() - timedelta(seconds=int(span[1]) * UNITS[span[2]])
+    try:
+        when = parse_datetime(text)
+    except ValueError:
+        when = None
+    if when is None:
+        raise ArgumentTypeError(
+            f"{text!r} is no time. Write how long ago, as 30m, 2h or 7d, or 2026-01-31T18:00."
+        )
+    return timezone.make_aware(when) if timezone.is_naive(when) else when
+
+
+def ago(when: datetime | None, now: datetime | None = None) -> str:
+    """Say how long ago `when` was, in the largest unit that fits."""
+    if when is None:
+        return "-"
+    return span_of(((now or timezone.now()) - when).total_seconds())
+
+
+def span_of(seconds: float) -> str:
+    """Say how long `seconds` are, in the largest unit that fits."""
+    unit = next((u for u in reversed(UNITS) if seconds >= 2 * UNITS[u]), "s")
+    return f"{seconds / UNITS[unit]:.0f}{unit}"
