@@ -14,14 +14,42 @@ may be installed without them. Page: docs/journey/message_queue.md.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django.tasks import task
 
     from scalekit.queue.actors import actor
+    from scalekit.queue.cancelling import cancel
+    from scalekit.queue.flows import get_group, group, pipeline, step
+    from scalekit.queue.inbox import once
+    from scalekit.queue.progress import progress_of, report_progress
 
-__all__ = ["actor", "task"]
+__all__ = [
+    "actor",
+    "cancel",
+    "get_group",
+    "group",
+    "once",
+    "pipeline",
+    "progress_of",
+    "report_progress",
+    "step",
+    "task",
+]
+
+_LATER = {
+    "actor": "scalekit.queue.actors",
+    "cancel": "scalekit.queue.cancelling",
+    "get_group": "scalekit.queue.flows",
+    "group": "scalekit.queue.flows",
+    "once": "scalekit.queue.inbox",
+    "pipeline": "scalekit.queue.flows",
+    "progress_of": "scalekit.queue.progress",
+    "report_progress": "scalekit.queue.progress",
+    "step": "scalekit.queue.flows",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -29,9 +57,7 @@ def __getattr__(name: str) -> Any:
         from scalekit.queue.frameworks import framework
 
         return framework().base.task
-    if name == "actor":
-        from scalekit.queue.actors import actor
-
-        return actor
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    if name not in _LATER:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_LATER[name]), name)

@@ -75,6 +75,14 @@ class QueueSettings(Settings):
         valid=lambda value: value is None or value >= 0,
         expected="a number from 0, or None",
     )
+    KEEP_INBOX_SECONDS: Setting[Number | None] = Setting(
+        90 * 86_400,
+        "Seconds for which once() knows an effect; longer than a job may be run again, out of the dead "
+        "letters too. None: for ever.",
+        kind=(*NUMBER, type(None)),
+        valid=lambda value: value is None or value > 0,
+        expected="a number above 0, or None",
+    )
     DRAIN_SECONDS: Setting[Number] = Setting(
         25,
         "Seconds that running jobs get to finish when a worker is told to stop. Stay under the time "

@@ -1,0 +1,171 @@
+"""From a job that has ended to what comes next, within the transaction that ends it.
+
+The group's row is locked from its UPDATE on: of two members that end at the same instant the second waits for
+the first's commit, and then sees its count. So exactly one of them is the last.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from scalekit.core.context import arrived_with
+from scalekit.queue.facts import JOB
+from scalekit.queue.flows.plans import row_of
+from scalekit.queue.flows.results import values_of
+from scalekit.queue.models import Status, TaskGroup, TaskRecord
+from scalekit.queue.outbox import put
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from scalekit.queue.flows.plans import Chain, Element
+
+
+def advance(record: TaskRecord, *, using: str) -> None:
+    """Do what the end of `record` asks for: the next step, the count of its group, callbacks.
+
+    Called once for each final finish, in its transaction, after the UPDATE; `record` is as that left it.
+    """
+    if record.group is None:
+        return
+    with _facts_of(record):
+        wave = Wave(using)
+        if record.status == Status.SUCCESSFUL:
+            wave.go_on(record, record.return_value)
+        else:
+            wave.give_up(record)
+        wave.send()
+
+
+def requeued(record: TaskRecord, *, using: str) -> None:
+    """Let a dead member that is to run again count as pending again, where its group is not over yet.
+
+    Where it is over, the member stays counted as failed until it succeeds; `advance` then makes the group
+    a successful one if no other failed. Called in the requeue's transaction.
+    """
+    if record.group is None or not _is_counted(record):
+        return
+    unfinished = TaskGroup.objects.using(using).filter(pk=record.group, pending__gt=0)
+    if unfinished.update(pending=F("pending") + 1, failed=F("failed") - 1):
+        _mark(record, using, counted=False)
+
+
+class Wave:
+    """What one transaction sets going in database `using`."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self.rows: list[TaskRecord] = []
+
+    def send(self) -> None:
+        if self.rows:
+            put(self.rows, using=self.using)
+
+    def begin(
+        self, chain: Chain, group: UUID | None, given: tuple[Any, ...], counted: bool
+    ) -> None:
+        """Start the first element of `chain`, which carries the rest along."""
+        first, *rest = chain
+        flow = {"steps": rest, "counted": counted}
+        if "job" not in first:
+            self.begin_group(first, group=group, given=given, flow=flow)
+            return
+        row = row_of(first, given)
+        row.group = group
+        row.options["flow"] = flow
+        self.rows.append(row)
+
+    def begin_group(self, element: Element, *, given: tuple[Any, ...] = (), **columns: Any) -> None:
+        members = element["members"]
+        group = TaskGroup(
+            id=UUID(element["id"]), size=len(members), pending=len(members), failed=0, **columns
+        )
+        group.save(using=self.using, force_insert=True)
+        for chain in members:
+            if chain:
+                self.begin(chain, group.pk, given, counted=False)
+        if not members:
+            self._end_group(group, first_time=True)
+
+    def go_on(self, member: TaskRecord | TaskGroup, value: Any) -> None:
+        """Take the step after `member`, which has succeeded, or count it."""
+        flow = _flow_of(member)
+        if steps := flow.get("steps"):
+            self._leave_group(member)
+            self.begin(steps, member.group, (value,), counted=_is_counted(member))
+        elif member.group is not None and _is_counted(member):
+            self._count(member.group, failed=-1)
+        elif member.group is not None:
+            self._count(member.group, pending=-1)
+
+    def give_up(self, member: TaskRecord | TaskGroup) -> None:
+        """Count `member`, which has failed, unless it has been counted before."""
+        if member.group is not None and not _is_counted(member):
+            _mark(member, self.using, counted=True)
+            self._count(member.group, pending=-1, failed=1)
+
+    def _count(self, group: UUID, *, pending: int = 0, failed: int = 0) -> None:
+        rows = TaskGroup.objects.using(self.using).filter(pk=group)
+        if rows.update(pending=F("pending") + pending, failed=F("failed") + failed):
+            self._look_at(rows.get(), first_time=pending != 0)
+
+    def _look_at(self, group: TaskGroup, *, first_time: bool) -> None:
+        if group.pending == 0 and (first_time or group.failed == 0):
+            self._end_group(group, first_time=first_time)
+
+    def _end_group(self, group: TaskGroup, *, first_time: bool) -> None:
+        if first_time:
+            TaskGroup.objects.using(self.using).filter(pk=group.pk).update(finished_at=Now())
+            self._call(group.on_finish, group)
+        if group.failed:
+            self._call(group.on_failure, group)
+            self.give_up(group)
+        else:
+            self._call(group.on_success, group)
+            has_heirs = bool(_flow_of(group).get("steps"))
+            self.go_on(group, values_of(group.pk, self.using) if has_heirs else None)
+
+    def _call(self, callback: Element | None, group: TaskGroup) -> None:
+        if callback is not None:
+            self.rows.append(row_of(callback, (str(group.pk),)))
+
+    def _leave_group(self, member: TaskRecord | TaskGroup) -> None:
+        """Let what follows stand for `member` in its group's results."""
+        _rows_of(member, self.using).update(group=None)
+
+
+def _rows_of(member: TaskRecord | TaskGroup, using: str) -> QuerySet[Any]:
+    rows = TaskRecord.objects if isinstance(member, TaskRecord) else TaskGroup.objects
+    return rows.using(using).filter(pk=member.pk)
+
+
+def _flow_of(member: TaskRecord | TaskGroup) -> dict[str, Any]:
+    flow = member.options.get("flow") if isinstance(member, TaskRecord) else member.flow
+    return flow or {}
+
+
+def _is_counted(member: TaskRecord | TaskGroup) -> bool:
+    """Tell whether `member` is among those that its group has counted as failed."""
+    return bool(_flow_of(member).get("counted"))
+
+
+def _mark(member: TaskRecord | TaskGroup, using: str, *, counted: bool) -> None:
+    """Write down whether `member` is counted as failed; not into `member`, since this may yet be rolled back."""
+    flow = {**_flow_of(member), "counted": counted}
+    column = {"flow": flow}
+    if isinstance(member, TaskRecord):
+        column = {"options": {**member.options, "flow": flow}}
+    _rows_of(member, using).update(**column)
+
+
+def _facts_of(record: TaskRecord) -> AbstractContextManager[None]:
+    """Let what follows know what `record` knew, where somebody else than its own worker says that it has ended."""
+    job = JOB.get()
+    if job is not None and job.record is not None and job.record.pk == record.pk:
+        return nullcontext()
+    return arrived_with(record.options.get("scalekit") or {})
