@@ -30,13 +30,19 @@ WINDOW = 5000  # due rows, the longest due first, among which the priority decid
 
 COLUMNS = (
     *("id", "kind", "path", "queue_name", "priority", "backend", "args", "kwargs", "options"),
-    *("kept", "publications", "enqueued_at", "run_after"),
+    *("kept", "publish_at", "publications", "enqueued_at", "run_after"),
 )
+
+
+UNFINISHED = (
+    Status.READY,
+    Status.RUNNING,
+)  # RUNNING: its worker is lost, another is to take it over
 
 
 def due_rows(database: str) -> QuerySet[TaskRecord]:
     """Return the query for what should be published now."""
-    return TaskRecord.objects.using(database).filter(status=Status.READY, publish_at__lte=Now())
+    return TaskRecord.objects.using(database).filter(status__in=UNFINISHED, publish_at__lte=Now())
 
 
 def claim_due(database: str, limit: int = BATCH) -> list[TaskRecord]:
@@ -110,7 +116,7 @@ def bury(database: str, row: TaskRecord, error: BaseException) -> None:
 def _held(database: str, ids: Sequence[UUID], token: int) -> QuerySet[TaskRecord]:
     """Return the query for those rows that nobody has taken since."""
     rows = TaskRecord.objects.using(database).filter(pk__in=ids)
-    return rows.filter(status=Status.READY, publications=token)
+    return rows.filter(status__in=UNFINISHED, publications=token)
 
 
 def _parking(row: Any) -> float:

@@ -15,8 +15,10 @@ from scalekit.queue.conf import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
 
-    Task = Callable[[str], object]
+    Run = Callable[[str], object]
+    Wait = Callable[[str, float, Event], object]
 
 duties: dict[str, Duty] = {}
 
@@ -29,7 +31,8 @@ class Duty:
     every: float  # seconds from the end of one run to the beginning of the next
     exclusive: bool
     databases: Literal["all", "first"]
-    run: Task
+    run: Run  # returns True where there is more to do at once
+    wait: Wait
 
     def places(self) -> list[str]:
         """Return the aliases of the databases that it is done for."""
@@ -43,15 +46,17 @@ def duty(
     every: float,
     exclusive: bool = True,
     databases: Literal["all", "first"] = "all",
-) -> Callable[[Task], Task]:
+    wait: Wait = lambda _database, seconds, stop: stop.wait(seconds),
+) -> Callable[[Run], Run]:
     """Declare a duty: a function that is called with the alias of a database, every so many seconds.
 
-    One that raises is announced and called again. It must bear being run twice at once, also where it is
-    `exclusive`: a process that was frozen may wake up and go on.
+    It is called again at once where it returns True, and after a while where it raises, which is announced.
+    It must bear being run twice at the same time, also where it is `exclusive`: a process that was frozen
+    may wake up and go on. `wait` is how to pass the time between two runs.
     """
 
-    def declare(run: Task) -> Task:
-        duties[name] = Duty(name, every, exclusive, databases, run)
+    def declare(run: Run) -> Run:
+        duties[name] = Duty(name, every, exclusive, databases, run, wait)
         return run
 
     return declare

@@ -45,7 +45,7 @@ class WorkerDied(QueueError):
 
 
 class JobSkipped(QueueError):
-    """The job was not run: something in between raised SkipMessage."""
+    """The job was not run: a middleware, or the task itself, had it skipped."""
 
     final = True
 
@@ -56,8 +56,16 @@ class NotKeepable(QueueError, ValueError):
     final = True
 
 
+class ShardUnknown(QueueError):
+    """The shard of a job cannot be told from its arguments."""
+
+
 class StoreUnreachable(QueueError):
     """The database that has the record of a job does not answer."""
+
+
+class JobBuried(QueueError):
+    """The broker moved the job to its dead letters."""
 
 
 class CronInvalid(QueueError):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from scalekit.core.breaker import Breaker
 from scalekit.queue.brokers import default_broker
 from scalekit.queue.claiming import claim_unpublished, confirm
 from scalekit.queue.commits import is_around_a_test, real_transactions, when_all_commit
 from scalekit.queue.events import FAST_PATH_LEFT
 from scalekit.queue.exceptions import PublishFailed
-from scalekit.queue.publishing import FactsThen, breaker, message_of, publish
+from scalekit.queue.publishing import FactsThen, message_of, publish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scalekit.queue")
 
+BREAK_SECONDS = 5.0  # for which a broker that failed is left alone by this process
 HEAD_START = 2.0  # seconds for which the relay leaves a new row to the fast path
+
+breaker = Breaker(lambda: BREAK_SECONDS)
 
 
 def depart(connection: BaseDatabaseWrapper, rows: Sequence[TaskRecord], facts: FactsThen) -> None:
@@ -87,9 +91,16 @@ class Departure:
             return
         if leaving := self._still_ours():
             rows = [row for row, _ in leaving]
-            messages = [message_of(row, facts.now()) for row, facts in leaving]
-            publish(default_broker(), messages, [row.path for row in rows])
+            self._hand_over(rows, [message_of(row, facts.now()) for row, facts in leaving])
             confirm(self._database, rows)
+
+    def _hand_over(self, rows: Sequence[TaskRecord], messages: Sequence[Any]) -> None:
+        try:
+            publish(default_broker(), messages, [row.path for row in rows])
+        except PublishFailed:
+            breaker.failed()
+            raise
+        breaker.succeeded()
 
     def _still_ours(self) -> list[tuple[TaskRecord, FactsThen]]:
         """Return what the relay has not taken. After a long transaction it may, so that is claimed from it."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scalekit.core.breaker import Breaker
 from scalekit.core.context import FACT_REFUSED, current_unit, portable_facts
 from scalekit.queue.brokers import default_broker
 from scalekit.queue.commits import open_transactions, when_all_commit
@@ -16,6 +13,7 @@ from scalekit.queue.exceptions import PublishFailed
 from scalekit.queue.execution import task_actor
 from scalekit.queue.jobs import milliseconds
 from scalekit.queue.lanes import lane_of
+from scalekit.queue.storable import is_storable
 
 from dramatiq import Message  # isort: skip - after ours, which says what to install if it is missing
 
@@ -25,27 +23,19 @@ if TYPE_CHECKING:
     from scalekit.queue.brokers.base import QueueBroker
     from scalekit.queue.models import TaskRecord
 
-BREAK_SECONDS = 5.0  # how long a broker that failed is left alone by this process
-
 NOT_SENT = {"flow", "unique"}  # options of the row that only the row needs
-
-breaker = Breaker(lambda: BREAK_SECONDS)
-
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def publish(broker: QueueBroker, messages: Sequence[Any], tasks: Sequence[str]) -> None:
     """Publish `messages` in one call; `tasks` are the names by which they are counted, in the same order.
 
-    Raises `PublishFailed`, and opens the breaker, where the broker did not confirm all of them.
+    Raises `PublishFailed` where the broker did not confirm all of them.
     """
     try:
         _enqueue(broker, messages)
     except PublishFailed:
-        breaker.failed()
         _announce(PUBLISH_FAILED, messages, tasks)
         raise
-    breaker.succeeded()
     _announce(JOB_ENQUEUED, messages, tasks)
 
 
@@ -114,20 +104,6 @@ class FactsThen:
             FACT_REFUSED.emit(fact=name)
             del facts[name]
         return facts
-
-
-def is_storable(value: Any) -> bool:
-    """Tell whether `value` is JSON, and such that a database keeps it.
-
-    PostgreSQL's jsonb has no NaN, no NUL character and no half of a surrogate pair
-    (https://www.postgresql.org/docs/current/datatype-json.html).
-    """
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return not _NUL.search(text)
 
 
 @dataclass(frozen=True, slots=True)
