@@ -40,7 +40,7 @@ class Router:
         group = group_of(model)
         if group is not None:
             return primary_of(model, group, hints.get("instance"), for_write=for_write)
-        return self._elsewhere(model, hints) or self._unsharded(hints.get("instance"))
+        return self._elsewhere(model, hints) or self._unsharded(model, hints.get("instance"))
 
     def _elsewhere(self, model: type[Model], hints: dict[str, Any]) -> str | None:
         """Ask the project's own routers where an unsharded model is written; its replicas are ours."""
@@ -51,14 +51,15 @@ class Router:
                     return alias
         return None
 
-    def _unsharded(self, instance: Any) -> str:
-        """Return the primary an instance came from, unless that is a shard."""
+    def _unsharded(self, model: type[Model], instance: Any) -> str:
+        """Return the primary an instance came from, unless that is a shard and only sharded models live there."""
         state = getattr(instance, "_state", None)
         if state is None or state.db is None:
             return DEFAULT_DB_ALIAS
         cluster = current_cluster()
         owner = cluster.owner.get(state.db, DEFAULT_DB_ALIAS)
-        return DEFAULT_DB_ALIAS if owner in cluster.shard_aliases else owner
+        is_guest = owner in cluster.shard_aliases and not _on_every_primary(model)
+        return DEFAULT_DB_ALIAS if is_guest else owner
 
     def allow_relation(self, one: Model, other: Model, **_: Any) -> bool | None:
         """Allow what lives together; also a sharded row's plain reference to an unsharded one."""
@@ -81,7 +82,10 @@ class Router:
     def allow_migrate(
         self, db: str, app_label: str, model_name: str | None = None, **hints: Any
     ) -> bool | None:
-        """Sharded models on their shards alone, others on no shard, nothing on a replica."""
+        """Sharded models on their shards alone, others on no shard, nothing on a replica.
+
+        A model with the attribute ``on_every_primary = True`` is for shards too.
+        """
         cluster = current_cluster()
         if not cluster.active:
             return None
@@ -92,7 +96,8 @@ class Router:
             return self._allow_operation(db, app_label)
         group = group_of(model)
         if group is None:
-            return False if db in cluster.shard_aliases else None
+            kept_out = db in cluster.shard_aliases and not _on_every_primary(model)
+            return False if kept_out else None
         return any(s.group == group and s.primary.alias == db for s in cluster.shards)
 
     def _allow_operation(self, db: str, app_label: str) -> bool | None:
@@ -103,6 +108,15 @@ class Router:
         return any(
             s.primary.alias == db and group_of_app(app_label, s.group) for s in cluster.shards
         )
+
+
+def _on_every_primary(model: type[Model]) -> bool:
+    """Tell whether each database has rows of `model` of its own, as an outbox does for its transactions.
+
+    The class of the app is asked: one inside a migration has fields, but no attributes.
+    """
+    declared = _model(model._meta.app_label, model._meta.model_name)
+    return getattr(declared, "on_every_primary", False) is True
 
 
 def _model(app_label: str, model_name: str | None) -> type[Model] | None:

@@ -7,7 +7,9 @@ from contextvars import copy_context
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.db import connection, connections, router, transaction
+from django.db.migrations.state import ProjectState
 from django.test.utils import CaptureQueriesContext
 from psycopg import sql
 
@@ -371,6 +373,26 @@ def test_sql_and_python_in_a_migration_run_where_the_model_they_name_lives(
 ):
     assert router.allow_migrate("default", "shop", model_name=model) is default
     assert router.allow_migrate("shard_0", "shop", model_name=model) is shard
+
+
+def test_a_model_for_every_primary_has_its_table_on_shards_and_its_rows_stay_there(shards):
+    record = apps.get_model("scalekit_queue", "TaskRecord")
+    state = ProjectState.from_apps(apps)  # as in a migration, whose models have no attributes
+    in_migration = state.apps.get_model("scalekit_queue", "TaskRecord")
+    for model in (record, in_migration):
+        assert router.allow_migrate_model("shard_0", model) is True
+        assert router.allow_migrate_model("default", model) is True
+    cron_slot = apps.get_model("scalekit_queue", "CronSlot")
+    assert router.allow_migrate_model("shard_0", cron_slot) is False
+    row = record()
+    row._state.db = "shard_1"
+    assert router.db_for_write(record, instance=row) == "shard_1"
+    assert router.db_for_write(record) == "default"
+
+
+def test_a_model_for_every_primary_has_no_table_on_a_replica(replicas):
+    record = apps.get_model("scalekit_queue", "TaskRecord")
+    assert router.allow_migrate_model("replica_1", record) is False
 
 
 def test_default_as_a_shard_is_refused_before_anything_is_migrated(tmp_path):
