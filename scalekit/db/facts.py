@@ -64,6 +64,19 @@ def load_shards(raw: Any) -> dict[str, int]:
     return dict(raw)
 
 
+def shards_for(group: str | None, key: Any) -> dict[str, int]:
+    """Return the shards of this unit of work, with that of `key` in `group`; in the only group, if None."""
+    from scalekit.db.exceptions import ShardKeyRequired
+    from scalekit.db.sharding.placing import slot_of_key
+
+    if group is None and len(settings.SHARDING) != 1:
+        raise ShardKeyRequired(
+            f"Name the group: SCALEKIT_DB_SHARDING has {', '.join(settings.SHARDING) or 'none'}."
+        )
+    group = next(iter(settings.SHARDING)) if group is None else group
+    return {**SHARDS.get(), group: slot_of_key(group, key)}
+
+
 def _without_kept_replicas(done: Dealings | None) -> Dealings | None:
     """Return the record for a block that must see more: the replica that the unit reads from may not show it."""
     done = dealings() if done is None else done
@@ -72,6 +85,7 @@ def _without_kept_replicas(done: Dealings | None) -> Dealings | None:
 
 PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_carried_pins, merge=merged)
 SHARDS: Fact[dict[str, int]] = Fact("db_shards", {}, portable=True, load=load_shards)
+SHARDS_FOR: Fact[Callable[[str | None, Any], dict[str, int]]] = Fact("db_shards_for", shards_for)
 REQUEST_SHARDS: Fact[Callable[[], Mapping[str, Any]] | None] = Fact("db_request_shards", None)
 _pinning = threading.Lock()
 DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None, renew=_without_kept_replicas)

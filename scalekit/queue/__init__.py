@@ -7,9 +7,9 @@
 
     make_thumbnail.enqueue(photo.id)      # leaves when the transaction commits
 
-`task` is Django's own decorator (the `django-tasks` backport's on Django 5.2); `actor` declares a plain
-Dramatiq actor on the broker of SCALEKIT_QUEUE_BROKER. Both are imported on first use, so that the app
-may be installed without them. Page: docs/journey/message_queue.md.
+`task` is Django's decorator (the `django-tasks` backport's on Django 5.2) with more keywords; `actor`
+declares a plain Dramatiq actor on the broker of SCALEKIT_QUEUE_BROKER. All names are imported on first
+use, so that the app may be installed without what they need. Page: docs/journey/message_queue.md.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from django.tasks import task
-
     from scalekit.queue.actors import actor
+    from scalekit.queue.backend import enqueue_many
     from scalekit.queue.cancelling import cancel
     from scalekit.queue.flows import get_group, group, pipeline, step
     from scalekit.queue.inbox import once
     from scalekit.queue.progress import progress_of, report_progress
+    from scalekit.queue.tasks import task
 
 __all__ = [
     "actor",
     "cancel",
+    "enqueue_many",
     "get_group",
     "group",
     "once",
@@ -42,6 +43,7 @@ __all__ = [
 _LATER = {
     "actor": "scalekit.queue.actors",
     "cancel": "scalekit.queue.cancelling",
+    "enqueue_many": "scalekit.queue.backend",
     "get_group": "scalekit.queue.flows",
     "group": "scalekit.queue.flows",
     "once": "scalekit.queue.inbox",
@@ -49,14 +51,11 @@ _LATER = {
     "progress_of": "scalekit.queue.progress",
     "report_progress": "scalekit.queue.progress",
     "step": "scalekit.queue.flows",
+    "task": "scalekit.queue.tasks",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "task":
-        from scalekit.queue.frameworks import framework
-
-        return framework().base.task
     if name not in _LATER:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

@@ -6,11 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from scalekit.queue.events import JOB_STARTED
+from scalekit.queue.lanes import queue_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scalekit.queue.models import TaskRecord
 
-Outcome = Literal["succeeded", "retrying", "failed", "refused", "skipped"]
+Outcome = Literal["succeeded", "retrying", "failed", "refused", "skipped", "late"]
 
 TASK_ACTOR = "scalekit.task."  # followed by the queue: the actor that runs the Tasks of that queue
 UNKNOWN = "unknown"
@@ -33,13 +36,19 @@ class Job:
         self.task = UNKNOWN
         self.record: TaskRecord | None = None  # its row, where it has one
         self.result: Any = None  # the TaskResult, where the job is a Task
+        self.progress: dict[str, Any] | None = None  # to be written with whatever comes next
+        self.ending: Outcome | None = None  # what its row says of this attempt by now
+        self.is_done = False  # its work is, whatever becomes of the result
+        self.refusal: Exception | None = None  # why it must not be run, found before it could be
         self.refused = False
+        self.lift_limit: Callable[[], object] = lambda: None  # from the thread, of its time limit
         self.began = time.perf_counter()
         self.wait = _seconds_since(message.options.get("published_at"))
 
     @property
     def queue(self) -> str:
-        return str(self.message.queue_name)
+        """The queue, whichever of its lanes the message came by."""
+        return queue_of(str(self.message.queue_name))
 
     @property
     def database(self) -> str | None:
@@ -61,6 +70,8 @@ class Job:
         """Say how the attempt ended, once the retries have been decided on."""
         if self.refused:
             return "refused"
+        if self.ending:
+            return self.ending
         if self.message.failed:
             return "failed"
         return "succeeded" if error is None else "retrying"

@@ -1,7 +1,4 @@
-"""TaskResults: made when a Task is enqueued, and again in the worker that runs it.
-
-Nothing is stored yet, so the two know of each other only what travels in the message.
-"""
+"""TaskResults: what a record says of its job, as the Tasks framework wants to hear it."""
 
 from __future__ import annotations
 
@@ -9,36 +6,103 @@ import os
 import socket
 from functools import cache
 from traceback import format_exception
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
-from scalekit.queue.exceptions import MessageRefused
+from scalekit.queue.conf import settings
+from scalekit.queue.exceptions import MessageRefused, TaskUnknown
 from scalekit.queue.frameworks import framework_behind
+from scalekit.queue.lanes import queue_of
+from scalekit.queue.loading import load_task
+
+if TYPE_CHECKING:
+    from scalekit.queue.models import TaskRecord
 
 
-def new_result(task: Any, args: Any, kwargs: Any) -> Any:
-    """Return the READY result of `task`, with an id. Raises TypeError for what JSON cannot hold."""
+def stored_result(id_: object, backend: str) -> Any:
+    """Return the result with this id of the TASKS backend of this alias; None if there is none.
+
+    Asks each of SCALEKIT_QUEUE_DATABASES in turn, on the primary.
+    """
+    from scalekit.queue.models import TaskRecord
+
+    try:
+        uuid = UUID(str(id_))
+    except ValueError:
+        return None
+    for database in settings.DATABASES:
+        rows = TaskRecord.objects.using(database).filter(kind="task", kept=True, backend=backend)
+        record = rows.filter(pk=uuid).first()
+        if record is not None:
+            return result_of(record)
+    return None
+
+
+def result_of(record: TaskRecord, task: Any = None) -> Any:
+    """Return the TaskResult of `record`; of `task`, where that is known already.
+
+    Raises `TaskUnknown` or `MessageRefused` where the Task cannot be loaded.
+    """
+    task = task_of(record) if task is None else task
     base = framework_behind(task).base
-    return base.TaskResult(
+    result = base.TaskResult(
         task=task,
-        id=str(uuid4()),
-        status=base.TaskResultStatus.READY,
-        enqueued_at=None,
-        started_at=None,
-        last_attempted_at=None,
-        finished_at=None,
-        args=args,
-        kwargs=kwargs,
-        backend=task.backend,
-        errors=[],
-        worker_ids=[],
+        id=str(record.pk),
+        status=base.TaskResultStatus(record.status),
+        enqueued_at=record.enqueued_at,
+        started_at=record.started_at,
+        last_attempted_at=record.last_attempted_at,
+        finished_at=record.finished_at,
+        args=record.args,
+        kwargs=record.kwargs,
+        backend=record.backend,
+        errors=_errors_of(record, base),
+        worker_ids=list(record.worker_ids),
+    )
+    set_on(result, _return_value=record.return_value)
+    return result
+
+
+def _errors_of(record: TaskRecord, base: Any) -> list[Any]:
+    return [
+        base.TaskError(
+            exception_class_path=error["exception_class_path"], traceback=error["traceback"]
+        )
+        for error in record.errors
+    ]
+
+
+def task_of(record: TaskRecord) -> Any:
+    """Return the Task of `record`, as it was enqueued. Raises `TaskUnknown` and `MessageRefused`."""
+    return configured(
+        load_task(record.path),
+        record.backend,
+        priority=record.priority,
+        queue_name=record.queue_name,
+        run_after=record.run_after,
     )
 
 
-def running_result(task: Any, args: Any, kwargs: Any, message: Any) -> Any:
-    """Return the RUNNING result of `task` as `message` asks for it; this attempt is written into the message."""
+def configured(task: Any, backend: Any, **changes: Any) -> Any:
+    """Return `task` on the TASKS backend of the alias `backend`. Raises `MessageRefused` if it cannot run there."""
+    framework = framework_behind(task)
+    try:
+        found = framework.task_backends[backend] if isinstance(backend, str) else None
+    except ImproperlyConfigured as error:
+        raise MessageRefused("backend", str(error)) from error
+    if not getattr(found, "runs_on_dramatiq", False):
+        raise MessageRefused("backend", "The message names no TASKS backend of this kind.")
+    try:
+        return task.using(backend=backend, **changes)
+    except framework.exceptions.TaskException as error:
+        raise MessageRefused("no task", f"{task.module_path} cannot run here: {error}") from error
+
+
+def unrecorded_result(task: Any, args: Any, kwargs: Any, message: Any) -> Any:
+    """Return the RUNNING result of a job without a record; this attempt is written into the message."""
     base = framework_behind(task).base
     now = timezone.now()
     return base.TaskResult(
@@ -57,29 +121,41 @@ def running_result(task: Any, args: Any, kwargs: Any, message: Any) -> Any:
     )
 
 
-def mark_enqueued(result: Any) -> None:
-    """Say when the job went out, and send `task_enqueued`; its receivers cannot undo that any more."""
-    set_on(result, enqueued_at=timezone.now())
+def unrecorded_task(path: str, message: Any) -> Any:
+    """Return the Task at `path` as `message` wants it. Raises `TaskUnknown` and `MessageRefused`."""
+    queue = queue_of(str(message.queue_name))
+    return configured(load_task(path), message.options.get("backend"), queue_name=queue)
+
+
+def announce_enqueued(result: Any) -> None:
+    """Send `task_enqueued`; receivers cannot undo that the job is enqueued."""
     _send("task_enqueued", result)
 
 
-def mark_started(result: Any) -> None:
+def announce_started(result: Any) -> None:
     _send("task_started", result)
 
 
-def finish(result: Any, error: BaseException | None) -> None:
-    """Say how the last attempt ended, and send `task_finished`."""
+def announce_finished(result: Any, record: TaskRecord | None, error: BaseException | None) -> None:
+    """Say how the last attempt ended, and send `task_finished`. Runs inside the worker's ``except`` block."""
     base = framework_behind(result.task).base
-    status = base.TaskResultStatus.SUCCESSFUL if error is None else base.TaskResultStatus.FAILED
-    set_on(result, finished_at=timezone.now(), status=status)
-    if error is not None:
-        kind = type(error)
-        result.errors.append(
-            base.TaskError(
-                exception_class_path=f"{kind.__module__}.{kind.__qualname__}",
-                traceback="".join(format_exception(error)),
-            )
-        )
+    if record is not None:
+        set_on(result, finished_at=record.finished_at, errors=_errors_of(record, base))
+    else:
+        set_on(result, finished_at=timezone.now())
+        if error is not None:
+            result.errors.append(_shown(error, base))
+    status = base.TaskResultStatus
+    set_on(result, status=status.SUCCESSFUL if error is None else status.FAILED)
+    _send("task_finished", result)
+
+
+def announce_given_up(record: TaskRecord) -> None:
+    """Send `task_finished` for a job that ended without being run; not if nobody here knows its Task."""
+    try:
+        result = result_of(record)
+    except (TaskUnknown, MessageRefused):
+        return
     _send("task_finished", result)
 
 
@@ -87,6 +163,14 @@ def set_on(result: Any, **values: Any) -> None:
     """Change a frozen TaskResult, as Django's own backends do."""
     for name, value in values.items():
         object.__setattr__(result, name, value)
+
+
+def _shown(error: BaseException, base: Any) -> Any:
+    kind = type(error)
+    return base.TaskError(
+        exception_class_path=f"{kind.__module__}.{kind.__qualname__}",
+        traceback="".join(format_exception(error)),
+    )
 
 
 def _send(signal: str, result: Any) -> None:
@@ -105,4 +189,5 @@ def _with_this_worker(options: dict[str, Any]) -> list[str]:
 
 @cache
 def worker_id(pid: int) -> str:
+    """Return by which name the process `pid` of this machine stands in records."""
     return f"{socket.gethostname()}:{pid}"

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
+from django.db.models.functions import Now
 
 from scalekit.core.events import events
 from tests.queue import sample_tasks
 
 MEMORY = {"default": {"BACKEND": "scalekit.queue.brokers.memory.MemoryBroker"}}
 TASKS = {"default": {"BACKEND": "scalekit.queue.backend.DramatiqBackend"}}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Let a test with a broker have a database that its worker sees; one that asks for `db` rolls back."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        asks = fixtures & {"db", "transactional_db"} or item.get_closest_marker("django_db")
+        if "broker" in fixtures and item.path.parent == Path(__file__).parent and not asks:
+            item.add_marker(pytest.mark.django_db(transaction=True))
 
 
 @pytest.fixture
@@ -17,7 +31,7 @@ def done():
 
 @pytest.fixture
 def broker(settings, done):
-    """Give a broker in memory that all tasks of this test go to."""
+    """Give a broker in memory that all tasks of this test go to; their records are in the database."""
     from scalekit.queue.brokers import default_broker
 
     settings.SCALEKIT_QUEUE_BROKER = MEMORY
@@ -28,20 +42,36 @@ def broker(settings, done):
 
 @pytest.fixture
 def work_off(broker):
-    """Give a function that runs what is in the queues, retries included, on a thread of its own."""
+    """Give a function that runs all there is to run, retries included, on a thread of its own."""
     from dramatiq import Worker
 
+    from scalekit.queue.relay import relay
     from scalekit.queue.workers import declare
 
     def work():
-        queues = declare(broker)
+        declare(broker)
         worker = Worker(broker, worker_timeout=10, worker_threads=1)
         worker.start()
-        for queue in queues:
-            broker.join(queue, fail_fast=False, timeout=10_000)
-        worker.stop()
+        try:
+            while True:
+                for queue in list(broker.queues):
+                    broker.join(queue, fail_fast=False, timeout=10_000)
+                worker.join()
+                if not is_due_soon():
+                    break
+                relay("default")
+        finally:
+            worker.stop()
 
     return work
+
+
+def is_due_soon():
+    """Tell whether a retry waits in the database for its second, or less."""
+    from scalekit.queue.models import TaskRecord
+
+    soon = Now() + timedelta(seconds=1)
+    return TaskRecord.objects.filter(status="READY", publish_at__lte=soon).exists()
 
 
 @pytest.fixture

@@ -16,8 +16,12 @@ except ModuleNotFoundError as missing:
 from scalekit.queue.middleware.connections import DatabaseConnections
 from scalekit.queue.middleware.context import Context
 from scalekit.queue.middleware.events import Events
+from scalekit.queue.middleware.leases import Leases
+from scalekit.queue.middleware.limits import JobLimits
+from scalekit.queue.middleware.records import Records
 from scalekit.queue.middleware.retries import StoredRetries
 from scalekit.queue.middleware.signals import TaskSignals
+from scalekit.queue.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,18 +109,22 @@ def scalekit_middleware() -> list[Any]:
     """Return the middleware of a broker, in order.
 
     Hooks before a job run down this list and hooks after it run up. So the facts are there first and go
-    last, and the retries have been decided on when callbacks, signals and events say how the job ended.
-    They are decided on after the deadline was taken away, as that may take for as long as the broker is down.
+    last; a job is claimed before it counts towards a limit and before its deadline runs; and its record says
+    what comes next when callbacks, signals and events say how it ended. That is written after the deadline
+    was taken away, as it may take for as long as the database or the broker is down.
     """
     return [
+        Leases(),
         Context(),
         DatabaseConnections(),
         Events(),
         TaskSignals(),
         middleware.Callbacks(),
         middleware.Pipelines(),
-        StoredRetries(),
+        Records(),  # jobs that have a record
+        StoredRetries(),  # and those that have none
+        JobLimits(),
         middleware.AgeLimit(),
-        middleware.TimeLimit(),
+        TimeLimits(),
         middleware.ShutdownNotifications(),
     ]

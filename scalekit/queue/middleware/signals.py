@@ -5,7 +5,7 @@ from typing import Any
 from dramatiq import Middleware
 
 from scalekit.queue.facts import JOB
-from scalekit.queue.results import finish
+from scalekit.queue.results import announce_finished
 
 
 class TaskSignals(Middleware):
@@ -18,5 +18,7 @@ class TaskSignals(Middleware):
         self, broker: Any, message: Any, *, result: Any = None, exception: Any = None
     ) -> None:
         job = JOB.get()
-        if job is not None and job.result is not None and job.outcome(exception) != "retrying":
-            finish(job.result, exception)
+        if job is None or job.result is None:
+            return
+        if job.outcome(exception) in {"succeeded", "failed"}:
+            announce_finished(job.result, job.record, exception)

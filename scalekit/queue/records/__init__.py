@@ -13,6 +13,13 @@
 from __future__ import annotations
 
 from scalekit.queue.records.rows import new_row
-from scalekit.queue.records.states import claim, fail, finish, postpone, retry_later
+from scalekit.queue.records.states import (
+    claim,
+    fail,
+    finish,
+    postpone,
+    retries_of,
+    retry_later,
+)
 
-__all__ = ["claim", "fail", "finish", "new_row", "postpone", "retry_later"]
+__all__ = ["claim", "fail", "finish", "new_row", "postpone", "retries_of", "retry_later"]

@@ -2,37 +2,232 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from datetime import timedelta
+from traceback import format_exception
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from scalekit.queue.conf import settings
+from scalekit.queue.events import COMPLETION_REJECTED, JOB_TAKEN_OVER
+from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
+from scalekit.queue.leases import held
+from scalekit.queue.models import Status, TaskRecord
+from scalekit.queue.records.steps import Claim, Claimed, Ended, Ending
+from scalekit.queue.records.store import insisting, submit
+from scalekit.queue.records.writing import write
+from scalekit.queue.results import announce_given_up, worker_id
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from collections.abc import Collection
 
-    from scalekit.queue.jobs import Job
+    from scalekit.queue.jobs import Job, Outcome
+
+LONGEST_TRACEBACK = 20_000  # characters; the end says most
 
 
 def claim(job: Job) -> None:
-    """Make the job of `job.message` this worker's, and set `job.record` and `job.result`.
+    """Make the job of `job.message` this worker's, and set `job.record`.
 
-    Raises SkipMessage where it is finished, gone, or another worker's.
+    Raises SkipMessage where it is finished, gone, or another worker's; `MessageRefused` for a message that
+    names no record of ours; `StoreUnreachable` while the database is down, and then the message is to be
+    delivered again.
     """
-    raise NotImplementedError
+    database, id_ = _place_of(job)
+    claimed = cast("Claimed", submit(database, Claim(id_, worker_id(os.getpid()))))
+    if claimed.record is None or not claimed.is_ours:
+        raise _skip(f"The job is {claimed.verdict}.")
+    job.record = claimed.record
+    held.add(job)
+    if claimed.record.deaths and claimed.verdict != "begin":
+        _announce_takeover(job, claimed)
+    if not claimed.may_run:
+        _give_up(job, TaskCancelled() if claimed.verdict == "cancelled" else WorkerDied())
 
 
 def finish(job: Job, *, value: Any = None, error: BaseException | None = None) -> bool:
     """Say how `job` ended for good; False where it is no longer this worker's to say."""
-    raise NotImplementedError
+    status = Status.SUCCESSFUL if error is None else Status.FAILED
+    fields = {"return_value": value} if error is None else {}
+    record = _record_of(job)
+    ending = Ending(record, {**final_fields(status), **fields, **_progress(job)}, shown(error))
+    return _end(job, ending, "succeeded" if error is None else "failed")
 
 
 def retry_later(job: Job, error: BaseException, delay: float) -> bool:
-    """Make `job` READY again, to be run in `delay` seconds, and keep `error`."""
-    raise NotImplementedError
+    """Make `job` READY again, to be run in `delay` seconds, and keep `error`; False as `finish`."""
+    ending = Ending(_record_of(job), {**_ready_in(delay), **_progress(job)}, shown(error), False)
+    return _end(job, ending, "retrying")
 
 
 def postpone(job: Job, delay: float) -> bool:
-    """Make `job` READY again, to be run in `delay` seconds; the attempt does not count."""
-    raise NotImplementedError
+    """Make `job` READY again, to be run in `delay` seconds; the attempt does not count; False as `finish`."""
+    record = _record_of(job)
+    uncounted = {"forgiven": record.forgiven + 1, "worker_ids": record.worker_ids[:-1]}
+    ending = Ending(record, {**_ready_in(delay), **uncounted}, is_final=False)
+    return _end(job, ending, "skipped")
 
 
-def fail(id: UUID, database: str, *, exception_class_path: str, message: str) -> bool:  # noqa: A002 - as in the table
-    """Make the job `id` of `database` FAILED, whoever has it; False where it has ended already."""
-    raise NotImplementedError
+def fail(
+    id: UUID,  # noqa: A002 - as in the table
+    database: str,
+    *,
+    exception_class_path: str,
+    message: str,
+    only_if: Collection[str] = (Status.READY, Status.RUNNING),
+) -> bool:
+    """Make the job `id` of `database` FAILED, whoever has it; False unless its status was one of `only_if`."""
+    error = {"exception_class_path": exception_class_path, "traceback": _keepable(message)}
+    with transaction.atomic(using=database):
+        rows = TaskRecord.objects.using(database).filter(pk=id)
+        record = rows.select_for_update().annotate(now=Now()).first()
+        if record is None or record.status not in only_if:
+            return False
+        ending = Ending(record, final_fields(Status.FAILED), error)
+        _write_outright(ending, database)
+        transaction.on_commit(lambda: announce_given_up(record), using=database)
+    return True
+
+
+def retries_of(record: TaskRecord) -> int:
+    """Return how many retries of `record` count, once its latest attempt has failed."""
+    return record.attempt - 1 - record.forgiven - record.deaths
+
+
+def final_fields(status: Status) -> dict[str, Any]:
+    """Return what a row says once its job has ended for good."""
+    success = status == Status.SUCCESSFUL
+    keep = settings.KEEP_SUCCESSFUL_SECONDS if success else settings.KEEP_FAILED_SECONDS
+    return {
+        "status": status,
+        "finished_at": Now(),
+        "expires_at": None if keep is None else Now() + timedelta(seconds=keep),
+        "unique_key": None,
+    }
+
+
+def shown(error: BaseException | None) -> dict[str, str] | None:
+    """Return what a row keeps of `error`."""
+    if error is None:
+        return None
+    kind = type(error)
+    return {
+        "exception_class_path": f"{kind.__module__}.{kind.__qualname__}",
+        "traceback": _keepable("".join(format_exception(error))),
+    }
+
+
+def _keepable(text: str) -> str:
+    """Return the end of `text` without what no column of PostgreSQL holds."""
+    without = text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+    return without[-LONGEST_TRACEBACK:]
+
+
+def _ready_in(delay: float) -> dict[str, Any]:
+    due = Now() + timedelta(seconds=delay)
+    return {"status": Status.READY, "publish_at": due, "run_after": due}
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    return {} if job.progress is None else {"progress": job.progress}
+
+
+def _place_of(job: Job) -> tuple[str, UUID]:
+    database = job.database
+    if database not in settings.DATABASES:
+        raise MessageRefused(
+            "database", "The message names no database of SCALEKIT_QUEUE_DATABASES."
+        )
+    try:
+        return database, UUID(job.message.message_id)
+    except ValueError as error:
+        raise MessageRefused("shape", "The id of a recorded job is a UUID.") from error
+
+
+def _record_of(job: Job) -> TaskRecord:
+    if job.record is None:
+        msg = f"Job {job.message.message_id} has no record, or is not claimed: nothing can be written into it."
+        raise ValueError(msg)
+    return job.record
+
+
+def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
+    """Write `ending`, however long that takes; the lease is held until then."""
+    database = str(job.database)
+    if ending.sets_off_others:
+        ended = insisting(database, lambda: _end_alone(ending, database))
+    else:
+        ended = cast("Ended", insisting(database, lambda: submit(database, ending)))
+    if ended.verdict == "cancelled":
+        return finish(job, error=TaskCancelled())
+    held.discard(job)
+    job.ending = "late" if ended.verdict == "late" else outcome
+    if ended.verdict == "late":
+        COMPLETION_REJECTED.emit(task=job.task, queue=job.queue, id=str(ending.id))
+        return False
+    _remember(ending.record, ended)
+    return True
+
+
+def _end_alone(ending: Ending, database: str) -> Ended:
+    """End a job that others wait for: in its own unit of work, whose facts they inherit."""
+    from scalekit.queue.flows import advance
+
+    with transaction.atomic(using=database):
+        ended = cast("Ended", write(database, [ending])[0])
+        if ended.verdict == "written":
+            _remember(ending.record, ended)
+            advance(ending.record, using=database)
+    return ended
+
+
+def _write_outright(ending: Ending, database: str) -> None:
+    """Write `ending` of a row that is locked, and fence off the worker that may still run it."""
+    record = ending.record
+    ended = Ended("written", ending.fields_at(record.now), record.now)  # type: ignore[attr-defined]  # annotated
+    TaskRecord.objects.using(database).filter(pk=record.pk).update(
+        **{"publish_at": None, "leased_until": None, **ended.fields},
+        attempt=F("attempt") + 1,
+        publications=F("publications") + 1,
+    )
+    _remember(record, ended)
+    if ending.sets_off_others:
+        from scalekit.queue.flows import advance
+
+        advance(record, using=database)
+
+
+def _remember(record: TaskRecord, ended: Ended) -> None:
+    """Let the row in memory say what the one in the database says."""
+    for name, value in ended.fields.items():
+        if not hasattr(
+            value, "resolve_expression"
+        ):  # what the database computes is not needed here
+            setattr(record, name, value)
+    record.leased_until = None
+    if "finished_at" in ended.fields:
+        record.finished_at = ended.at
+
+
+def _give_up(job: Job, error: BaseException) -> None:
+    if finish(job, error=error):
+        announce_given_up(_record_of(job))
+    raise _skip(str(error))
+
+
+def _skip(why: str) -> Exception:
+    from dramatiq.middleware import SkipMessage
+
+    return SkipMessage(why)
+
+
+def _announce_takeover(job: Job, claimed: Claimed) -> None:
+    outcome = "begun again" if claimed.may_run else "given up"
+    record = _record_of(job)
+    JOB_TAKEN_OVER.emit(
+        task=record.path, queue=record.queue_name, outcome=outcome, id=str(record.pk)
+    )

@@ -1,0 +1,150 @@
+"""Signs of life: while a worker runs a job, the job is its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from datetime import timedelta
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error, connections
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from scalekit.queue.conf import settings
+from scalekit.queue.models import Status, TaskRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from scalekit.queue.jobs import Job
+
+logger = logging.getLogger("scalekit.queue")
+
+PAUSE = 1.0  # seconds until the next attempt, where a database does not answer
+
+
+def lease() -> timedelta:
+    """Return for how long a job is its worker's without a sign of life."""
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+class Held:
+    """The jobs that the threads of this process run, by database."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Hold none. A process that was forked off runs none of its parent's jobs."""
+        self._lock = Lock()
+        self._jobs: dict[UUID, Job] = {}
+
+    def add(self, job: Job) -> None:
+        with self._lock:
+            self._jobs[_record(job).pk] = job
+
+    def discard(self, job: Job) -> None:
+        with self._lock:
+            self._jobs.pop(_record(job).pk, None)
+
+    def by_database(self) -> dict[str, list[Job]]:
+        found = defaultdict(list)
+        with self._lock:
+            for job in self._jobs.values():
+                found[str(job.database)].append(job)
+        return found
+
+
+held = Held()
+
+
+class LeaseKeeper:
+    """Renew the leases of all held jobs, three times as often as they run out, in a thread of its own.
+
+    One statement a database and round, however many jobs. A job that was taken over meanwhile is left alone.
+    The same round learns which jobs are to be cancelled. A database that is down is asked again every second:
+    if it is back before another worker has taken the job over, nothing has happened.
+    """
+
+    def __init__(self) -> None:
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        self._stop.clear()
+        self._thread = Thread(target=self._run, name="scalekit-leases", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, once no job runs any more."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            pause = settings.LEASE_SECONDS / 3 if self._round() else PAUSE
+        connections.close_all()
+
+    def _round(self) -> bool:
+        """Renew once; False if a database did not answer."""
+        return all([_renewed(database, jobs) for database, jobs in held.by_database().items()])  # noqa: C419 - all are tried
+
+
+def _renewed(database: str, jobs: list[Job]) -> bool:
+    try:
+        connections[database].close_if_unusable_or_obsolete()
+        renew(database, jobs)
+    except Error as error:
+        logger.warning("The leases in database %r wait: %s", database, error)
+        connections[database].close()
+        return False
+    except Exception:  # whatever it is, the jobs of this process need their leases
+        logger.exception("The leases in database %r wait", database)
+        return False
+    return True
+
+
+def renew(database: str, jobs: Iterable[Job]) -> None:
+    """Renew the leases of `jobs`, and interrupt those that are to be cancelled."""
+    running = {_record(job).pk: job for job in jobs}
+    rows = TaskRecord.objects.using(database).filter(_ours(running.values()))
+    if not rows.update(leased_until=Now() + lease()):
+        return
+    asked = rows.filter(cancel_asked=True).values_list("pk", flat=True)
+    for id_ in asked:
+        _interrupt(running[id_])
+
+
+def _ours(jobs: Iterable[Job]) -> Q:
+    """Select the rows of `jobs` that nobody has taken over."""
+    by_attempt: dict[int, list[Any]] = defaultdict(list)
+    for job in jobs:
+        by_attempt[_record(job).attempt].append(_record(job).pk)
+    chosen = Q(pk__in=[])
+    for attempt, ids in by_attempt.items():
+        chosen |= Q(attempt=attempt, pk__in=ids)
+    return Q(chosen, status=Status.RUNNING)
+
+
+def _interrupt(job: Job) -> None:
+    from scalekit.queue.cancelling import interrupt
+
+    interrupt(job)
+
+
+def _record(job: Job) -> TaskRecord:
+    if job.record is None:
+        msg = "Only a job that is claimed has a lease."
+        raise ValueError(msg)
+    return job.record
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=held.forget)
