@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from scalekit.core.exceptions import ScalekitError
 from scalekit.queue.conf import settings
+from scalekit.queue.cron.checks import cron_flaws
 from scalekit.queue.exceptions import DependencyMissing
 from scalekit.queue.frameworks import framework
 
@@ -36,6 +37,7 @@ def check_queue(**_: Any) -> list[CheckMessage]:
         *_broker_unusable(),
         *_aliases_unread(),
         *_queues_misnamed(ours),
+        *cron_flaws(),
     ]
 
 

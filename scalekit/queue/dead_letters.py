@@ -72,15 +72,20 @@ class Search:
 
 @dataclass(slots=True)
 class Batch:
-    """What became of some dead letters: how many were done, and why the others were not."""
+    """What became of some jobs: those that were done, as they were before, and why the others were not."""
 
-    done: int = 0
+    rows: list[TaskRecord] = field(default_factory=list)
     refused: dict[UUID, str] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """How many were done."""
+        return len(self.rows)
 
     @property
     def size(self) -> int:
         """How many were looked at."""
-        return self.done + len(self.refused)
+        return len(self.rows) + len(self.refused)
 
 
 def find(search: Search | None = None, *, using: str | None = None) -> Iterator[Records]:
@@ -121,7 +126,7 @@ def _one_batch(ids: list[UUID], act: Act, using: str) -> Batch:
                 alone = _together([id_], act, using)
             except IntegrityError:
                 alone = Batch(refused={id_: KEY_TAKEN})
-            result.done += alone.done
+            result.rows += alone.rows
             result.refused |= alone.refused
         return result
 
@@ -135,7 +140,7 @@ def _together(ids: list[UUID], act: Act, using: str) -> Batch:
     done = [row for row in rows if row.pk not in refused]
     for row in done:
         announce.emit(task=row.path or "unknown", queue=row.queue_name, id=str(row.pk))
-    return Batch(len(done), {**refused, **dict.fromkeys(gone, NOT_DEAD)})
+    return Batch(done, {**refused, **dict.fromkeys(gone, NOT_DEAD)})
 
 
 def _locked(ids: list[UUID], using: str) -> Records:

@@ -249,8 +249,8 @@ class PausedQueue(models.Model):
     by = models.CharField(max_length=LONGEST_PATH, default="")
 
     class Meta:  # noqa: D106 - Django's
-        verbose_name = _("paused queue")
-        verbose_name_plural = _("paused queues")
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
 
 
 class Lease(models.Model):

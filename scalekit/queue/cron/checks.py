@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 
+from scalekit.core.exceptions import SettingInvalid
 from scalekit.queue.conf import settings
 from scalekit.queue.exceptions import CronInvalid, DependencyMissing
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 def cron_flaws() -> Iterator[CheckMessage]:
     """Find entries that could never be fired."""
-    if not settings.CRON:
+    try:
+        entries, _ = settings.CRON, settings.CRON_CATCH_UP
+    except SettingInvalid:  # the check of all settings says so
+        return
+    if not entries:
         return
     if not django_settings.USE_TZ:
         yield Error(
@@ -24,7 +29,7 @@ def cron_flaws() -> Iterator[CheckMessage]:
             hint="Write USE_TZ = True; an entry's own zone is its TIME_ZONE.",
             id="scalekit.queue.E031",
         )
-    for name, params in settings.CRON.items():
+    for name, params in entries.items():
         yield from _flaws(name, params)
 
 

@@ -42,8 +42,8 @@ class Migration(migrations.Migration):
                 ("by", models.CharField(default="", max_length=255)),
             ],
             options={
-                "verbose_name": "paused queue",
-                "verbose_name_plural": "paused queues",
+                "verbose_name": "queue",
+                "verbose_name_plural": "queues",
             },
         ),
         migrations.CreateModel(

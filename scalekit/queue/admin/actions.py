@@ -1,0 +1,160 @@
+"""Requeue, discard and cancel: asked for on the list, confirmed on a page, done in batches, and logged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from scalekit.queue import dead_letters
+from scalekit.queue.dead_letters import Batch
+from scalekit.queue.models import Status, TaskRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.contrib.admin import ModelAdmin
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+
+    Jobs = QuerySet[TaskRecord]
+
+ENDED = "it has ended"
+EXAMPLES = 10  # jobs that the page of confirmation names
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobAction:
+    """What is done to jobs, and to which of those that were chosen."""
+
+    name: str
+    permission: str  # of scalekit_queue
+    label: Any
+    question: Any
+    explanation: Any
+    done: Callable[[int], str]
+    statuses: frozenset[str]
+    act: Callable[..., Iterator[Batch]]
+    log_flag: int = CHANGE
+
+    def __call__(
+        self, model_admin: ModelAdmin[TaskRecord], request: HttpRequest, chosen: Jobs
+    ) -> HttpResponse | None:
+        jobs = chosen.filter(status__in=self.statuses)
+        if request.POST.get("confirmed") == self.name:
+            self._perform(model_admin, request, jobs)
+            return None
+        return self._ask(model_admin, request, jobs)
+
+    def _ask(
+        self, model_admin: ModelAdmin[TaskRecord], request: HttpRequest, jobs: Jobs
+    ) -> HttpResponse | None:
+        count = jobs.count()
+        if not count:
+            model_admin.message_user(
+                request, _("None of the chosen jobs is one for this."), messages.WARNING
+            )
+            return None
+        tasks = Counter(jobs.values_list("path", flat=True)[: 10 * BATCH])
+        context = {
+            **model_admin.admin_site.each_context(request),
+            "title": self.label,
+            "opts": model_admin.opts,
+            "action": self,
+            "count": count,
+            "tasks": tasks.most_common(EXAMPLES),
+            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "across": request.POST.get("select_across", "0"),
+        }
+        return TemplateResponse(request, "admin/scalekit_queue/confirm.html", context)
+
+    def _perform(
+        self, model_admin: ModelAdmin[TaskRecord], request: HttpRequest, jobs: Jobs
+    ) -> None:
+        done, refused = 0, Counter[str]()
+        for batch in self.act(jobs):
+            done += batch.done
+            refused.update(batch.refused.values())
+            self._log(request, batch.rows)
+        if done:
+            model_admin.message_user(request, self.done(done), messages.SUCCESS)
+        for why, count in refused.items():
+            message = ngettext("%d job was left alone: ", "%d jobs were left alone: ", count)
+            model_admin.message_user(request, message % count + f"{why}.", messages.WARNING)
+
+    def _log(self, request: HttpRequest, rows: list[TaskRecord]) -> None:
+        if rows:
+            LogEntry.objects.log_actions(
+                user_id=_user_id(request),
+                queryset=rows,
+                action_flag=self.log_flag,
+                change_message=str(self.label),
+            )
+
+
+def _user_id(request: HttpRequest) -> Any:
+    return request.user.pk
+
+
+def _cancel(jobs: Jobs) -> Iterator[Batch]:
+    from scalekit.queue.cancelling import (
+        cancel,  # needs Dramatiq, without which the admin must load
+    )
+
+    rows = iter(list(jobs))
+    while some := list(islice(rows, BATCH)):
+        batch = Batch()
+        for row in some:
+            if cancel(row, database=jobs.db):
+                batch.rows.append(row)
+            else:
+                batch.refused[row.pk] = ENDED
+        yield batch
+
+
+REQUEUE = JobAction(
+    name="requeue",
+    permission="requeue_taskrecord",
+    label=gettext_lazy("Run dead letters again"),
+    question=gettext_lazy("Run these dead letters again?"),
+    explanation=gettext_lazy(
+        "Each keeps its id and its history, gets new retries, and is published within seconds."
+    ),
+    done=lambda n: ngettext("%d dead letter runs again.", "%d dead letters run again.", n) % n,
+    statuses=frozenset({Status.FAILED}),
+    act=dead_letters.requeue,
+)
+DISCARD = JobAction(
+    name="discard",
+    permission="delete_taskrecord",
+    label=gettext_lazy("Discard dead letters"),
+    question=gettext_lazy("Discard these dead letters?"),
+    explanation=gettext_lazy("They are removed for good, with their arguments and history."),
+    done=lambda n: ngettext("%d dead letter discarded.", "%d dead letters discarded.", n) % n,
+    statuses=frozenset({Status.FAILED}),
+    act=dead_letters.discard,
+    log_flag=DELETION,
+)
+CANCEL = JobAction(
+    name="cancel",
+    permission="cancel_taskrecord",
+    label=gettext_lazy("Cancel jobs"),
+    question=gettext_lazy("Cancel these jobs?"),
+    explanation=gettext_lazy(
+        "Those that wait will not run; those that run are asked to stop, and may still end well."
+    ),
+    done=lambda n: ngettext("%d job cancelled.", "%d jobs cancelled.", n) % n,
+    statuses=frozenset({Status.READY, Status.RUNNING}),
+    act=_cancel,
+)
+ACTIONS = {action.name: action for action in (REQUEUE, DISCARD, CANCEL)}

@@ -1,0 +1,213 @@
+"""The list of jobs, and the page of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from scalekit.queue.admin import showing
+from scalekit.queue.admin.actions import ACTIONS
+from scalekit.queue.admin.filters import (
+    AgeFilter,
+    DatabaseFilter,
+    QueueFilter,
+    StatusFilter,
+    TaskFilter,
+    database_of,
+)
+from scalekit.queue.admin.pages import BoundedPaginator
+from scalekit.queue.conf import settings
+from scalekit.queue.models import Status, TaskRecord
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+    from django.utils.safestring import SafeString
+
+    Jobs = QuerySet[TaskRecord]
+
+HEAVY = ("args", "kwargs", "options", "return_value", "worker_ids", "raw")  # not on the list
+
+
+@admin.register(TaskRecord)
+class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs alone
+    """Whoever may view jobs sees them; requeueing, discarding and cancelling are permissions of their own."""
+
+    list_filter = (StatusFilter, AgeFilter, QueueFilter, TaskFilter, DatabaseFilter)
+    list_display = ("status_badge", "task", "queue_name", "age", "attempts", "took", "how_far")
+    list_display_links = ("status_badge", "task")
+    sortable_by = ()  # only what an index has in order
+    list_per_page = 100
+    show_full_result_count = False
+    paginator = BoundedPaginator
+    search_fields = ("pk",)  # shows the field; see get_search_results
+    search_help_text = _("An id, a part of a task's path, or for dead letters a word of the error.")
+    change_form_template = "admin/scalekit_queue/taskrecord/job.html"
+    fieldsets = (
+        (None, {"fields": ("status_badge", "path", "queue", "attempts", "took", "how_far")}),
+        (_("Attempts"), {"fields": ("history", "worker_ids")}),
+        (_("Call"), {"fields": ("arguments", "keywords", "returned", "unread")}),
+        (
+            _("Times"),
+            {
+                "fields": (
+                    "enqueued_at",
+                    "run_after",
+                    "publish_at",
+                    "started_at",
+                    "last_attempted_at",
+                    "finished_at",
+                    "leased_until",
+                    "expires_at",
+                )
+            },
+        ),
+        (_("Message"), {"fields": ("id", "kind", "backend", "group", "message_options")}),
+    )
+
+    class Media:  # noqa: D106 - Django's
+        css = {"all": ("scalekit_queue/admin.css",)}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
+        return False  # one that waits or runs is cancelled, a dead one discarded
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer those that this user may do."""
+        return {
+            name: (action, name, action.label)
+            for name, action in ACTIONS.items()
+            if request.user.has_perm(f"{self.opts.app_label}.{action.permission}")
+        }
+
+    def get_queryset(self, request: HttpRequest) -> Jobs:
+        """Leave out of the list what only the page of a job shows; a job may have megabytes of it."""
+        dead = request.GET.get(StatusFilter.parameter_name) == Status.FAILED
+        rows = TaskRecord.objects.using(database_of(request))
+        return rows.defer(*HEAVY) if dead else rows.defer(*HEAVY, "errors")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        dead = request.GET.get(StatusFilter.parameter_name) == Status.FAILED
+        return ("-finished_at", "-pk") if dead else ("-pk",)
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        if request.GET.get(StatusFilter.parameter_name) != Status.FAILED:
+            return self.list_display
+        return ("status_badge", "task", "queue_name", "failed", "attempts", "reason")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Jobs, search_term: str
+    ) -> tuple[Jobs, bool]:
+        term = search_term.strip().replace("\x00", "")
+        try:
+            return queryset.filter(pk=UUID(term)), False
+        except ValueError:
+            found = Q(path__icontains=term)
+            if request.GET.get(StatusFilter.parameter_name) == Status.FAILED:
+                found |= Q(errors__icontains=term)
+            return (queryset.filter(found) if term else queryset), False
+
+    def get_object(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        from_field: str | None = None,  # noqa: ARG002 - Django's
+    ) -> TaskRecord | None:
+        """Look in every database: a link knows the id alone."""
+        try:
+            id_ = TaskRecord._meta.pk.to_python(object_id)  # noqa: SLF001 - as Django's own does
+        except ValidationError:
+            return None
+        first = database_of(request)
+        for alias in sorted(settings.DATABASES, key=lambda alias: alias != first):
+            if row := TaskRecord.objects.using(alias).filter(pk=id_).first():
+                return row
+        return None
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": _("Jobs"), **(extra_context or {})})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = context["original"]
+        offered = self.get_actions(request)
+        context["job_actions"] = [
+            action
+            for name, action in ACTIONS.items()
+            if name in offered and row.status in action.statuses
+        ]
+        context["database"] = row._state.db  # noqa: SLF001 - Django has no other name for it
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description=_("Status"))
+    def status_badge(self, row: TaskRecord) -> SafeString:
+        return showing.badge(row)
+
+    @admin.display(description=_("Task"))
+    def task(self, row: TaskRecord) -> str | SafeString:
+        return showing.task(row)
+
+    @admin.display(description=_("Queue"))
+    def queue(self, row: TaskRecord) -> str:
+        return f"{row.queue_name}, {_('priority')} {row.priority}"
+
+    @admin.display(description=_("Enqueued"))
+    def age(self, row: TaskRecord) -> str | SafeString:
+        return showing.age(row.enqueued_at)
+
+    @admin.display(description=_("Failed"))
+    def failed(self, row: TaskRecord) -> str | SafeString:
+        return showing.age(row.finished_at)
+
+    @admin.display(description=_("Attempts"))
+    def attempts(self, row: TaskRecord) -> str | SafeString:
+        return showing.attempts(row)
+
+    @admin.display(description=_("Took"))
+    def took(self, row: TaskRecord) -> str:
+        return showing.took(row)
+
+    @admin.display(description=_("Progress"))
+    def how_far(self, row: TaskRecord) -> str | SafeString:
+        return showing.progress(row)
+
+    @admin.display(description=_("Reason"))
+    def reason(self, row: TaskRecord) -> str:
+        return showing.reason(row)
+
+    @admin.display(description=_("What was raised"))
+    def history(self, row: TaskRecord) -> str | SafeString:
+        return showing.history(row)
+
+    @admin.display(description=_("Arguments"))
+    def arguments(self, row: TaskRecord) -> SafeString:
+        return showing.as_json(row.args)
+
+    @admin.display(description=_("Keywords"))
+    def keywords(self, row: TaskRecord) -> SafeString:
+        return showing.as_json(row.kwargs)
+
+    @admin.display(description=_("Result"))
+    def returned(self, row: TaskRecord) -> SafeString:
+        return showing.as_json(row.return_value)
+
+    @admin.display(description=_("Options"))
+    def message_options(self, row: TaskRecord) -> SafeString:
+        return showing.as_json(row.options)
+
+    @admin.display(description=_("What could not be read"))
+    def unread(self, row: TaskRecord) -> str | SafeString:
+        return showing.text(row.raw)
