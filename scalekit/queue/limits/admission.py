@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from scalekit.queue.limits.lines import next_time, time_until
+from scalekit.queue.limits.lines import NO_TIME, next_time, time_until
 from scalekit.queue.limits.places import Place, leave_place, take_place
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ PATIENCE = timedelta(
     seconds=1
 )  # for which a job waits in its thread: shorter than the way through the outbox
 SHORTEST, LONGEST = 0.02, 0.25  # seconds between two that come back for a place
+JITTER = 0.5  # seconds
 _LEARNING = 0.2  # the weight of the latest duration in what is taken for the usual one
 
 _durations: dict[str, float] = {}  # by task: seconds
@@ -82,10 +83,10 @@ def _paced(
     return Refusal("rate", _line_up(limits, rate.spacing, ahead))
 
 
-def _line_up(limits: Limits, spacing: timedelta, ahead: timedelta = timedelta(0)) -> float:
+def _line_up(limits: Limits, spacing: timedelta, ahead: timedelta = NO_TIME) -> float:
     """Take a time in the waiting line; with jitter, that those of many lines do not come at once."""
-    own = next_time(_line(limits), spacing) or timedelta(0)
-    return max(own, ahead).total_seconds() + random.uniform(0, spacing.total_seconds())  # noqa: S311 - no secret
+    own = next_time(_line(limits), spacing, not_before=max(ahead, NO_TIME)) or NO_TIME
+    return own.total_seconds() + random.uniform(0, min(spacing.total_seconds(), JITTER))  # noqa: S311 - no secret
 
 
 def _line(limits: Limits) -> str:

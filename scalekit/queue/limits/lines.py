@@ -27,10 +27,11 @@ def next_time(
     spacing: timedelta,
     *,
     tolerance: timedelta = NO_TIME,
+    not_before: timedelta = NO_TIME,
     within: timedelta | None = None,
     behind: str | None = None,
 ) -> timedelta | None:
-    """Take the next time in the line `name`, and return how far away it is; never negative.
+    """Take the next time in the line `name`, and return how far away it is: at least `not_before`.
 
     None, and nothing is taken, where it is further away than `within`, or where somebody waits in the
     line `behind`.
@@ -40,7 +41,7 @@ def next_time(
         takers = rows if behind is None else rows.exclude(Exists(_waiting_in(behind)))
         if within is not None:
             takers = takers.filter(theoretical_arrival__lte=Now() + tolerance + within)
-        taken = Greatest(F("theoretical_arrival"), Now()) + spacing
+        taken = Greatest(F("theoretical_arrival"), Now() + not_before) + spacing
         done = takers.update(theoretical_arrival=taken)
         if not done and _make(name, rows):
             done = takers.update(theoretical_arrival=taken)
