@@ -27,7 +27,8 @@ class Event:
     """Something that happens in scalekit, declared once as a module's constant.
 
     `labels` are the payload keys with few distinct values, by which observers may count. `seconds`
-    names the payload key that holds a duration. `level` is the severity (`logging.INFO` ...) at which
+    names the payload key that holds a duration, `gauge` the one that holds a level (a depth, a number of
+    processes), of which the last one counts. `level` is the severity (`logging.INFO` ...) at which
     the event deserves a log line; None where it is too frequent for one.
     """
 
@@ -38,13 +39,14 @@ class Event:
         *,
         labels: tuple[str, ...] = (),
         seconds: str | None = None,
+        gauge: str | None = None,
         level: int | None = None,
     ) -> None:
         if name in events:
             msg = f"An event named {name!r} exists already."
             raise ValueError(msg)
         self.name, self.help = name, help
-        self.labels, self.seconds, self.level = labels, seconds, level
+        self.labels, self.seconds, self.gauge, self.level = labels, seconds, gauge, level
         self._receivers: tuple[Receiver, ...] = ()
         events[name] = self
         for watcher in _watchers:

@@ -78,6 +78,11 @@ def gauge(name: str, help_text: str) -> Meter:
     return _meter("Gauge", name, help_text, (), multiprocess_mode="livesum")
 
 
+def latest(name: str, help_text: str, labels: Sequence[str]) -> Meter:
+    """Return the gauge ``scalekit_<name>`` of something that several processes see: the last look counts."""
+    return _meter("Gauge", name, help_text, labels, multiprocess_mode="livemostrecent")
+
+
 def overflows() -> Meter:
     return counter("metric_overflow", "Values that a label had no room for.", ("metric",))
 

@@ -1,7 +1,8 @@
 """Metrics of every tier: the requests, the queries, and each event that any rung announces.
 
 An event becomes the counter ``scalekit_<name>_total`` with the event's labels and, if it says how long
-something took, the histogram ``scalekit_<name>_seconds``. Nothing is counted, and prometheus_client is
+something took, the histogram ``scalekit_<name>_seconds``. One that tells a level becomes the gauge
+``scalekit_<name>`` instead. Nothing is counted, and prometheus_client is
 not imported, until SCALEKIT_METRICS_TOKEN or SCALEKIT_METRICS_NETWORKS is set.
 """
 
@@ -73,8 +74,13 @@ def _harmless(function: Callable[P, None]) -> Callable[P, None]:
 
 @_harmless
 def count_event(event: Event, payload: dict[str, Any]) -> None:
-    """Count one event, and time it if it took time."""
+    """Count one event, and time it if it took time; of one that tells a level, keep that."""
     values = [payload.get(label, "") for label in event.labels]
+    if event.gauge:
+        level = payload.get(event.gauge)
+        if level is not None:
+            meters.latest(event.name, event.help, event.labels).at(*values).set(level)
+        return
     meters.counter(event.name, event.help, event.labels).at(*values).inc()
     seconds = payload.get(event.seconds) if event.seconds else None
     if seconds is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from scalekit.testing.cache import FakeClock
-    from scalekit.testing.servers import Postgres, Topology, Valkey
+    from scalekit.testing.servers import Postgres, RabbitMQ, Topology, Valkey
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +66,12 @@ def postgres_shards(scalekit_topology: Topology) -> tuple[Postgres, Postgres]:
 def valkey(scalekit_topology: Topology) -> Valkey:
     """Give the Valkey (or Redis) of the session; it is not emptied between tests."""
     return scalekit_topology.valkey("valkey")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(scalekit_topology: Topology) -> RabbitMQ:
+    """Give the RabbitMQ of the session; its queues are not removed between tests."""
+    return scalekit_topology.rabbitmq("rabbitmq")
 
 
 @pytest.fixture

