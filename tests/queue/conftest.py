@@ -59,7 +59,9 @@ def work_off(broker):
                 worker.join()
                 if not is_due_soon():
                     break
+                worker.pause()  # SQLite in memory lets one connection write, and the other fail
                 relay("default")
+                worker.resume()
         finally:
             worker.stop()
 
@@ -67,10 +69,10 @@ def work_off(broker):
 
 
 def is_due_soon():
-    """Tell whether a retry waits in the database for its second, or less."""
+    """Tell whether a job waits in the database for a few seconds at most: for its retry, or its relay."""
     from scalekit.queue.models import TaskRecord
 
-    soon = Now() + timedelta(seconds=1)
+    soon = Now() + timedelta(seconds=3)
     return TaskRecord.objects.filter(status="READY", publish_at__lte=soon).exists()
 
 
@@ -93,3 +95,34 @@ def heard():
 def waiting(broker):
     """Give a function that counts the messages in a queue."""
     return lambda queue="default": broker.queues[queue].qsize() if queue in broker.queues else 0
+
+
+@pytest.fixture
+def calls(broker, monkeypatch):
+    """Give the list of what `broker.enqueue_many` is called with."""
+    lists, enqueue_many = [], broker.enqueue_many
+
+    def remember(messages):
+        lists.append(list(messages))
+        enqueue_many(messages)
+
+    monkeypatch.setattr(broker, "enqueue_many", remember)
+    return lists
+
+
+@pytest.fixture
+def refusing(broker, monkeypatch):
+    """Let the broker take nothing, and answer no ping; give what brings it back."""
+    from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
+
+    def refuse(*_args, **_options):
+        raise PublishFailed
+
+    def stay_silent(*_args):
+        raise BrokerUnreachable
+
+    with monkeypatch.context() as patch:
+        for name in ("enqueue", "enqueue_many"):
+            patch.setattr(broker, name, refuse)
+        patch.setattr(broker, "ping", stay_silent)
+        yield patch.undo

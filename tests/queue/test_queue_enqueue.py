@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from threading import Barrier
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import transaction
 from django.utils import timezone
 
-from scalekit.core.exceptions import SettingInvalid
-from scalekit.queue import task
-from scalekit.queue.exceptions import PublishFailed
-from scalekit.queue.frameworks import framework
+from scalekit.queue import enqueue_many, task
+from scalekit.queue.exceptions import NotKeepable, PublishFailed
+from scalekit.queue.frameworks import PRIMARY, framework
+from scalekit.queue.models import TaskRecord
 from tests.queue.sample_tasks import PRICE, note, think
 
 framework_exceptions = framework().exceptions
@@ -97,9 +96,8 @@ def test_receiver_that_fails_does_not_undo_the_enqueueing(broker, waiting):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"priority": 5}, "Backend does not support setting priority of tasks."),
-        ({"priority": 101}, "Backend does not support setting priority of tasks."),
-        ({"run_after": timezone.now()}, "Backend does not support run_after."),
+        ({"priority": 101}, "priority must be a whole number between -100 and 100."),
+        ({"run_after": datetime(2030, 1, 1)}, "run_after must be an aware datetime."),  # noqa: DTZ001
         ({"queue_name": "nowhere"}, "Queue 'nowhere' is not valid for backend."),
     ],
 )
@@ -107,6 +105,29 @@ def test_what_it_cannot_do_is_refused_in_the_frameworks_words(broker, changes, m
     with pytest.raises(InvalidTask) as refusal:
         note.using(**changes)
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("priority", "lane"),
+    [
+        (100, "default.high"),
+        (34, "default.high"),
+        (33, "default"),
+        (-33, "default"),
+        (-34, "default.low"),
+        (-100, "default.low"),
+    ],
+)
+def test_priority_chooses_the_lane(broker, waiting, priority, lane):
+    note.using(priority=priority).enqueue()
+    assert waiting(lane) == 1
+
+
+def test_job_of_later_waits_in_the_database(broker, waiting):
+    tomorrow = timezone.now() + timedelta(days=1)
+    result = note.using(run_after=tomorrow).enqueue()
+    assert waiting() == 0
+    assert note.get_result(result.id).task.run_after == tomorrow
 
 
 def test_task_is_validated_again_when_it_is_enqueued(broker, settings, waiting):
@@ -127,26 +148,16 @@ def test_any_queue_is_valid_where_the_backend_names_none(broker, settings, waiti
     assert waiting("thumbnails") == 1
 
 
-def test_results_cannot_be_asked_for_yet(broker):
-    with pytest.raises(NotImplementedError):
-        note.get_result("123")
-
-
 def test_flags_tell_the_truth(broker):
     flags = ["supports_async_task", "supports_defer", "supports_get_result", "supports_priority"]
-    assert [getattr(backend(), flag) for flag in flags] == [True, False, False, False]
+    assert all(getattr(backend(), flag) for flag in flags)
 
 
-def test_threads_that_enqueue_first_do_not_disturb_each_other(broker, waiting):
-    start = Barrier(8)
-
-    def enqueue(number):
-        start.wait()
-        return note.enqueue(number)
-
-    with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(enqueue, range(8)))
-    assert waiting() == len({result.id for result in results}) == 8
+@pytest.mark.parametrize("value", [float("nan"), "a\x00b", "half of a pair: \ud800"])
+def test_argument_that_no_database_keeps_is_refused_and_nothing_is_stored(broker, waiting, value):
+    with pytest.raises(NotKeepable, match="leave out NaN"):
+        note.enqueue({"deep": [value]})
+    assert (waiting(), TaskRecord.objects.count()) == (0, 0)
 
 
 def test_enqueueing_is_announced(broker, heard):
@@ -157,18 +168,54 @@ def test_enqueueing_is_announced(broker, heard):
     ]
 
 
-def test_without_a_broker_enqueueing_says_what_to_set(broker, settings):
+def test_many_are_stored_in_one_statement(broker, waiting, django_assert_num_queries):
+    with django_assert_num_queries(2):  # the INSERT, and the one that settles what was published
+        results = enqueue_many(note, [(1,), {"key": 2}, ((3,), {"key": 4})])
+    assert [(r.args, r.kwargs) for r in results] == [
+        ([1], {}),
+        ([], {"key": 2}),
+        ([3], {"key": 4}),
+    ]
+    assert waiting() == 3
+
+
+def test_many_of_none_are_none(broker):
+    assert enqueue_many(note, []) == []
+
+
+def test_many_calls_that_are_none_are_refused_and_nothing_is_stored(broker, waiting):
+    with pytest.raises(TypeError, match="write a tuple of arguments"):
+        enqueue_many(note, [(1,), "text"])
+    assert waiting() == 0
+
+
+def test_many_go_to_a_backend_of_another_kind_one_by_one(broker, settings, done):
+    settings.TASKS = {"default": {"BACKEND": f"{PRIMARY}.backends.immediate.ImmediateBackend"}}
+    assert [r.status for r in enqueue_many(note, [(1,), (2,)])] == ["SUCCESSFUL"] * 2
+
+
+def test_row_is_stored_in_the_transaction_and_its_result_is_visible_there(broker, waiting):
+    with transaction.atomic():
+        result = note.enqueue()
+        assert note.get_result(result.id).status == "READY"
+        assert waiting() == 0
+    assert waiting() == 1
+
+
+def test_without_a_broker_jobs_wait_in_the_database(broker, settings):
     settings.SCALEKIT_QUEUE_BROKER = {}
-    with pytest.raises(SettingInvalid, match="SCALEKIT_QUEUE_BROKER"):
-        note.enqueue()
+    assert note.get_result(note.enqueue().id).status == "READY"
 
 
-def test_broker_that_takes_nothing_raises_and_is_announced(broker, heard, monkeypatch):
+def test_broker_that_takes_nothing_costs_the_caller_nothing_and_is_announced(
+    broker, heard, monkeypatch
+):
     def refuse(*_args, **_options):
         raise PublishFailed
 
     monkeypatch.setattr(broker, "enqueue", refuse)
+    monkeypatch.setattr(broker, "enqueue_many", refuse)
     failed = heard("queue_publish_failed")
-    with pytest.raises(PublishFailed, match="may or may not run"):
-        note.enqueue()
-    assert len(failed) == 1
+    result = note.enqueue()
+    assert [payload["id"] for payload in failed] == [result.id]
+    assert note.get_result(result.id).status == "READY"

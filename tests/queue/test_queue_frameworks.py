@@ -5,7 +5,6 @@ from __future__ import annotations
 import django
 import pytest
 
-from scalekit.queue import task
 from scalekit.queue.frameworks import framework, framework_of
 from tests.queue.sample_tasks import done, note
 
@@ -26,16 +25,16 @@ def backport_note(backport):
     return backport_tasks.backport_note
 
 
-def test_task_is_djangos_own():
-    from django.tasks import task as djangos
+def test_task_is_one_of_djangos_tasks():
+    from django.tasks import Task
 
-    assert task is djangos
+    assert isinstance(note, Task)
 
 
 def test_each_framework_gets_a_backend_of_its_kind(backport):
     for one in (framework(), backport):
         assert isinstance(one.task_backends["default"], one.backends.BaseTaskBackend)
-        assert one.task_backends["default"].task_class is one.base.Task
+        assert issubclass(one.task_backends["default"].task_class, one.base.Task)
 
 
 def test_backend_is_found_by_the_name_in_the_settings(broker):
@@ -63,8 +62,15 @@ def test_one_worker_runs_both(backport_note, work_off):
 
 
 def test_refusal_is_in_the_frameworks_own_class(backport, backport_note):
-    with pytest.raises(backport.exceptions.InvalidTaskError, match="does not support run_after"):
-        backport_note.using(run_after=django.utils.timezone.now())
+    with pytest.raises(backport.exceptions.InvalidTaskError, match="whole number between"):
+        backport_note.using(priority=101)
+
+
+def test_result_of_the_backport_is_none_of_djangos(backport, backport_note):
+    result = backport_note.enqueue("x")
+    assert backport_note.get_result(result.id).task == backport_note
+    with pytest.raises(framework().exceptions.TaskResultDoesNotExist):
+        note.get_result(result.id)
 
 
 def test_signals_of_the_backport_are_sent_to_its_receivers(backport, backport_note, work_off):
