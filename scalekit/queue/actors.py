@@ -7,11 +7,17 @@ import logging
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db.models.functions import Now
 
 from scalekit.queue.brokers import default_broker
-from scalekit.queue.publishing import Publication
+from scalekit.queue.commits import open_transactions
+from scalekit.queue.exceptions import NotKeepable
+from scalekit.queue.ids import new_id
+from scalekit.queue.publishing import publish_now
+from scalekit.queue.storable import is_storable
 
 from dramatiq import Actor  # isort: skip - after ours, which says what to install if it is missing
 
@@ -20,14 +26,16 @@ if TYPE_CHECKING:
 
     from scalekit.queue.brokers.base import QueueBroker
 
+LONGEST_IN_BROKER = 15 * 60_000  # milliseconds
+
 actors: list[QueueActor] = []
 
 
 class QueueActor(Actor[Any, Any]):
     """A Dramatiq actor that meets its broker on first use, so that importing it needs none.
 
-    What it sends leaves when the open transactions have committed. Coroutine functions run on the worker's
-    own thread, as async Tasks do.
+    What it sends in a transaction lies in the outbox until that has committed; outside one it goes to the
+    broker at once. Coroutine functions run on the worker's own thread, as async Tasks do.
     """
 
     def __init__(
@@ -77,11 +85,48 @@ class QueueActor(Actor[Any, Any]):
         delay: timedelta | int | None = None,
         **options: Any,
     ) -> Any:
-        """Send a message when the open transactions have committed; `delay` is in milliseconds or a timedelta."""
+        """Send a message when the open transaction has committed, at once if there is none.
+
+        `delay` is in milliseconds or a timedelta; a long one is waited for in the database. Returns the
+        message. Raises TypeError for what is no JSON, and without a transaction `PublishFailed`.
+        """
         if isinstance(delay, timedelta):
             delay = int(delay.total_seconds() * 1000)
+        broker = self.broker
         message = self.message_with_options(args=args, kwargs=kwargs, **options)
-        return Publication(self.broker, message, self.actor_name, delay).publish()
+        message = message.copy(message_id=str(new_id()))
+        message.encode()  # raises TypeError for what is no JSON
+        if open_transactions() or _is_for_the_database(broker, delay):
+            _store(message, delay)
+        else:
+            publish_now(broker, message, delay)
+        return message
+
+
+def _is_for_the_database(broker: QueueBroker, delay: int | None) -> bool:
+    """Tell whether a delay is better kept by the database than by the broker, or by a worker's memory."""
+    return bool(delay) and (not broker.stores_delays or (delay or 0) > LONGEST_IN_BROKER)
+
+
+def _store(message: Any, delay: int | None) -> None:
+    from scalekit.queue.models import TaskRecord
+    from scalekit.queue.outbox import put
+
+    row = TaskRecord(
+        id=UUID(message.message_id),
+        kind="actor",
+        path=message.actor_name,
+        queue_name=message.queue_name,
+        args=list(message.args),
+        kwargs=dict(message.kwargs),
+        options=dict(message.options),
+        kept=False,  # once it is published, the broker's own means hold
+    )
+    if not is_storable([row.args, row.kwargs, row.options]):
+        raise NotKeepable
+    if delay:
+        row.publish_at = row.run_after = Now() + timedelta(milliseconds=delay)
+    put([row])
 
 
 def actor(fn: Callable[..., Any] | None = None, **options: Any) -> Any:

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from scalekit.core.breaker import Breaker
+from scalekit.queue.breakers import Breakers
 from scalekit.queue.brokers import default_broker
 from scalekit.queue.claiming import claim_unpublished, confirm
 from scalekit.queue.commits import is_around_a_test, real_transactions, when_all_commit
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from scalekit.queue.brokers.base import QueueBroker
     from scalekit.queue.models import TaskRecord
 
 logger = logging.getLogger("scalekit.queue")
@@ -26,7 +27,7 @@ logger = logging.getLogger("scalekit.queue")
 BREAK_SECONDS = 5.0  # for which a broker that failed is left alone by this process
 HEAD_START = 2.0  # seconds for which the relay leaves a new row to the fast path
 
-breaker = Breaker(lambda: BREAK_SECONDS)
+breakers = Breakers(BREAK_SECONDS)
 
 
 def depart(connection: BaseDatabaseWrapper, rows: Sequence[TaskRecord], facts: FactsThen) -> None:
@@ -86,21 +87,14 @@ class Departure:
             )
 
     def _publish(self) -> None:
-        if not breaker.allows():
+        broker = default_broker()
+        if not breakers[broker].allows():
             FAST_PATH_LEFT.emit(database=self._database, jobs=len(self._rows))
             return
         if leaving := self._still_ours():
             rows = [row for row, _ in leaving]
-            self._hand_over(rows, [message_of(row, facts.now()) for row, facts in leaving])
+            _hand_over(broker, rows, [message_of(row, facts.now()) for row, facts in leaving])
             confirm(self._database, rows)
-
-    def _hand_over(self, rows: Sequence[TaskRecord], messages: Sequence[Any]) -> None:
-        try:
-            publish(default_broker(), messages, [row.path for row in rows])
-        except PublishFailed:
-            breaker.failed()
-            raise
-        breaker.succeeded()
 
     def _still_ours(self) -> list[tuple[TaskRecord, FactsThen]]:
         """Return what the relay has not taken. After a long transaction it may, so that is claimed from it."""
@@ -111,3 +105,12 @@ class Departure:
             for row in claim_unpublished(self._database, [row.pk for row, _ in self._rows])
         }
         return [(claimed[row.pk], facts) for row, facts in self._rows if row.pk in claimed]
+
+
+def _hand_over(broker: QueueBroker, rows: Sequence[TaskRecord], messages: Sequence[Any]) -> None:
+    try:
+        publish(broker, messages, [row.path for row in rows])
+    except PublishFailed:
+        breakers[broker].failed()
+        raise
+    breakers[broker].succeeded()

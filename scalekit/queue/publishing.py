@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scalekit.core.context import FACT_REFUSED, current_unit, portable_facts
 from scalekit.queue.brokers import default_broker
-from scalekit.queue.commits import open_transactions, when_all_commit
 from scalekit.queue.events import JOB_ENQUEUED, PUBLISH_FAILED
 from scalekit.queue.exceptions import PublishFailed
 from scalekit.queue.execution import task_actor
@@ -18,7 +16,7 @@ from scalekit.queue.storable import is_storable
 from dramatiq import Message  # isort: skip - after ours, which says what to install if it is missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from scalekit.queue.brokers.base import QueueBroker
     from scalekit.queue.models import TaskRecord
@@ -37,6 +35,21 @@ def publish(broker: QueueBroker, messages: Sequence[Any], tasks: Sequence[str]) 
         _announce(PUBLISH_FAILED, messages, tasks)
         raise
     _announce(JOB_ENQUEUED, messages, tasks)
+
+
+def publish_now(broker: QueueBroker, message: Any, delay: int | None) -> None:
+    """Publish the message of an actor that nobody has stored, to run in `delay` milliseconds.
+
+    Raises TypeError for a portable fact that is no JSON, `PublishFailed` where the broker does not confirm.
+    """
+    message.options["scalekit"] = FactsThen().then
+    labels = {"task": message.actor_name, "queue": message.queue_name, "id": message.message_id}
+    try:
+        broker.enqueue(message, delay=delay)
+    except PublishFailed:
+        PUBLISH_FAILED.emit(**labels)
+        raise
+    JOB_ENQUEUED.emit(**labels)
 
 
 def _enqueue(broker: QueueBroker, messages: Sequence[Any]) -> None:
@@ -104,28 +117,3 @@ class FactsThen:
             FACT_REFUSED.emit(fact=name)
             del facts[name]
         return facts
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One message on its way out. `task` is what it is counted by; `published` is called once it is out."""
-
-    broker: QueueBroker
-    message: Any
-    task: str
-    delay: int | None = None  # milliseconds
-    published: Callable[[], object] = lambda: None
-
-    def publish(self) -> Any:
-        self.message.options["scalekit"] = FactsThen().then
-        self.message.encode()
-        transactions = open_transactions()
-        if transactions:
-            when_all_commit(transactions, self._hand_over)
-            return self.message
-        return self._hand_over()
-
-    def _hand_over(self) -> Any:
-        message = self.broker.enqueue(self.message, delay=self.delay)
-        self.published()
-        return message

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from scalekit.core.breaker import Breaker
 from scalekit.core.context import arrived_with, demanding, demands, unit_of_work
+from scalekit.queue.breakers import Breakers
 from scalekit.queue.brokers import default_broker
 from scalekit.queue.claiming import BATCH, bury, claim_due, confirm, give_back
 from scalekit.queue.duties import duty
@@ -33,7 +33,7 @@ PROBE_SECONDS = 1.0  # between two looks at a broker that does not answer
 PUT_OFF = 30.0  # seconds until a row that alone could not be published is tried again
 REFUSALS = 3  # in a row, after which it is no matter of single rows
 
-breaker = Breaker(lambda: PROBE_SECONDS)
+breakers = Breakers(PROBE_SECONDS)
 
 
 @duty("relay", every=POLL, exclusive=False, wait=wait)
@@ -54,12 +54,15 @@ def relay(database: str) -> bool:
 
 def _broker_answers() -> bool:
     """Tell whether to publish; a broker that failed is asked first, so that no row is taken in vain."""
+    breaker = breakers[default_broker()]
     return not breaker.is_open or (breaker.allows() and _pings())
 
 
 def _pings() -> bool:
+    broker = default_broker()
+    breaker = breakers[broker]
     try:
-        default_broker().ping()
+        broker.ping()
     except BrokerUnreachable:
         breaker.failed()
         return False
@@ -123,7 +126,7 @@ def _send_one_by_one(database: str, pairs: Sequence[tuple[TaskRecord, Any]]) -> 
             refused = 0
             confirm(database, [row])
         if refused == REFUSALS:
-            breaker.failed()
+            breakers[default_broker()].failed()
             give_back(database, [row for row, _ in pairs[at + 1 :]], 0.0)
             return
 
