@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 
 from scalekit.queue.conf import settings
 from scalekit.queue.events import DEAD_DISCARDED, DEAD_REQUEUED
+from scalekit.queue.listening import wake
 from scalekit.queue.models import Status, TaskRecord
 
 if TYPE_CHECKING:
@@ -108,6 +109,15 @@ def discard(found: Records, *, batch: int = BATCH) -> Iterator[Batch]:
     return _in_batches(found, _discard, batch)
 
 
+def reason_of(row: TaskRecord) -> str:
+    """Return the last line of the last traceback, which says what was raised; empty if nothing was."""
+    if not row.errors:
+        return ""
+    last = row.errors[-1]
+    lines = str(last.get("traceback", "")).strip().splitlines()
+    return lines[-1] if lines else str(last.get("exception_class_path", ""))
+
+
 def _in_batches(found: Records, act: Act, size: int) -> Iterator[Batch]:
     """Act on what was found when this began, each once: what fails anew meanwhile is not taken again."""
     using = found.db
@@ -163,6 +173,7 @@ def _requeue(rows: list[TaskRecord], using: str) -> dict[UUID, str]:
     able = [row for row in readable if row.pk not in refused]
     _rejoin([row for row in able if row.group or row.options.get("flow")], using)
     TaskRecord.objects.using(using).filter(pk__in=[row.pk for row in able]).update(**_ready_again())
+    wake(using)
     return refused
 
 
@@ -196,6 +207,7 @@ def _ready_again() -> dict[str, Any]:
     return {
         "status": Status.READY,
         "publish_at": Now(),
+        "run_after": None,
         # A relay that is about to confirm an older publication must not take this one for it.
         "publications": F("publications") + 1,
         "forgiven": F("attempt"),

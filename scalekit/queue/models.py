@@ -182,7 +182,9 @@ class CronEntry(models.Model):
     seen_at = models.DateTimeField(db_default=Now())
 
     class Meta:  # noqa: D106 - Django's
-        default_permissions = ()
+        verbose_name = _("cron entry")
+        verbose_name_plural = _("cron entries")
+        default_permissions = ("view", "change")
         constraints = (
             models.UniqueConstraint(fields=["name", "schedule"], name="scalekit_queue_entry"),
         )

@@ -26,7 +26,7 @@ class QueueFigures:
     """One queue, over its lanes and all databases.
 
     `ready`, `delayed` and `in_flight` are messages in the broker, `waited` the seconds that the oldest of
-    them has waited. `running`, `later` (due in the future) and `overdue` (due, and published by nobody) are
+    them has waited. `running`, `later` (retries and run_after in the future) and `overdue` (due, and published by nobody) are
     rows, `dead` are rows and messages that are about to become rows. What the broker counts is None where it
     does not answer.
     """
@@ -90,7 +90,7 @@ def _rows(alias: str) -> Iterator[tuple[str, dict[str, int]]]:
     outbox = records.filter(publish_at__isnull=False)
     conditions = {
         "overdue": outbox.filter(publish_at__lt=Now() - OVERDUE),
-        "later": outbox.filter(publish_at__gt=Now() + OVERDUE),
+        "later": outbox.filter(status=Status.READY, run_after__gt=Now()),
         "running": records.filter(status=Status.RUNNING),
         "dead": records.filter(status=Status.FAILED),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from scalekit.queue.admin.cron import CronAdmin
 from scalekit.queue.admin.jobs import JobAdmin
 from scalekit.queue.admin.queues import QueueAdmin
 
-__all__ = ["JobAdmin", "QueueAdmin"]
+__all__ = ["CronAdmin", "JobAdmin", "QueueAdmin"]

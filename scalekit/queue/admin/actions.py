@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -39,12 +39,15 @@ class JobAction:
     name: str
     permission: str  # of scalekit_queue
     label: Any
+    button: Any  # the label where one job is in view
     question: Any
     explanation: Any
     done: Callable[[int], str]
     statuses: frozenset[str]
     act: Callable[..., Iterator[Batch]]
     log_flag: int = CHANGE
+
+    do_not_call_in_templates: ClassVar[bool] = True  # Django's name for it
 
     def __call__(
         self, model_admin: ModelAdmin[TaskRecord], request: HttpRequest, chosen: Jobs
@@ -126,6 +129,7 @@ REQUEUE = JobAction(
     name="requeue",
     permission="requeue_taskrecord",
     label=gettext_lazy("Run dead letters again"),
+    button=gettext_lazy("Run again"),
     question=gettext_lazy("Run these dead letters again?"),
     explanation=gettext_lazy(
         "Each keeps its id and its history, gets new retries, and is published within seconds."
@@ -138,6 +142,7 @@ DISCARD = JobAction(
     name="discard",
     permission="delete_taskrecord",
     label=gettext_lazy("Discard dead letters"),
+    button=gettext_lazy("Discard"),
     question=gettext_lazy("Discard these dead letters?"),
     explanation=gettext_lazy("They are removed for good, with their arguments and history."),
     done=lambda n: ngettext("%d dead letter discarded.", "%d dead letters discarded.", n) % n,
@@ -149,6 +154,7 @@ CANCEL = JobAction(
     name="cancel",
     permission="cancel_taskrecord",
     label=gettext_lazy("Cancel jobs"),
+    button=gettext_lazy("Cancel"),
     question=gettext_lazy("Cancel these jobs?"),
     explanation=gettext_lazy(
         "Those that wait will not run; those that run are asked to stop, and may still end well."

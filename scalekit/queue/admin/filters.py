@@ -63,7 +63,9 @@ class StatusFilter(_Filter):
 
     def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:  # noqa: ARG002 - Django's
         if self.value() == LATER:
-            return queryset.filter(status=Status.READY, publish_at__gt=Now())
+            return queryset.filter(
+                status=Status.READY, publish_at__isnull=False, run_after__gt=Now()
+            )
         return queryset.filter(status=self.value()) if self.value() in Status.values else queryset
 
 

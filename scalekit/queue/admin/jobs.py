@@ -39,36 +39,16 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the st
     """Whoever may view jobs sees them; requeueing, discarding and cancelling are permissions of their own."""
 
     list_filter = (StatusFilter, AgeFilter, QueueFilter, TaskFilter, DatabaseFilter)
-    list_display = ("status_badge", "task", "queue_name", "age", "attempts", "took", "how_far")
+    list_display = ("status_badge", "task", "queue", "age", "attempts", "took")
     list_display_links = ("status_badge", "task")
     sortable_by = ()  # only what an index has in order
     list_per_page = 100
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # each would count the whole table
     paginator = BoundedPaginator
     search_fields = ("pk",)  # shows the field; see get_search_results
     search_help_text = _("An id, a part of a task's path, or for dead letters a word of the error.")
     change_form_template = "admin/scalekit_queue/taskrecord/job.html"
-    fieldsets = (
-        (None, {"fields": ("status_badge", "path", "queue", "attempts", "took", "how_far")}),
-        (_("Attempts"), {"fields": ("history", "worker_ids")}),
-        (_("Call"), {"fields": ("arguments", "keywords", "returned", "unread")}),
-        (
-            _("Times"),
-            {
-                "fields": (
-                    "enqueued_at",
-                    "run_after",
-                    "publish_at",
-                    "started_at",
-                    "last_attempted_at",
-                    "finished_at",
-                    "leased_until",
-                    "expires_at",
-                )
-            },
-        ),
-        (_("Message"), {"fields": ("id", "kind", "backend", "group", "message_options")}),
-    )
 
     class Media:  # noqa: D106 - Django's
         css = {"all": ("scalekit_queue/admin.css",)}
@@ -103,7 +83,24 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the st
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         if request.GET.get(StatusFilter.parameter_name) != Status.FAILED:
             return self.list_display
-        return ("status_badge", "task", "queue_name", "failed", "attempts", "reason")
+        return ("task", "reason", "queue", "failed", "attempts")
+
+    def get_fieldsets(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's
+        obj: TaskRecord | None = None,
+    ) -> Any:
+        """Show of a job what there is to see."""
+        call = ["unread"] if obj and obj.raw else ["arguments", "keywords"]
+        if obj and obj.status == Status.SUCCESSFUL:
+            call.append("returned")
+        head = ("status_badge", "task", "queue_and_priority", "attempts", "took", "times")
+        return [
+            (None, {"fields": head}),
+            (_("Call"), {"fields": call}),
+            (_("Attempts"), {"fields": ("history", "workers")}),
+            (_("Message"), {"fields": ("message", "message_options"), "classes": ["collapse"]}),
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: Jobs, search_term: str
@@ -162,7 +159,26 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the st
 
     @admin.display(description=_("Queue"))
     def queue(self, row: TaskRecord) -> str:
-        return f"{row.queue_name}, {_('priority')} {row.priority}"
+        return row.queue_name
+
+    @admin.display(description=_("Queue"))
+    def queue_and_priority(self, row: TaskRecord) -> str:
+        lies = _("%(queue)s, priority %(priority)d, in the database %(database)s")
+        place = {"queue": row.queue_name, "priority": row.priority}
+        return str(lies % {**place, "database": row._state.db})  # noqa: SLF001 - as above
+
+    @admin.display(description=_("Times"))
+    def times(self, row: TaskRecord) -> SafeString:
+        return showing.times(row)
+
+    @admin.display(description=_("Workers"))
+    def workers(self, row: TaskRecord) -> str | SafeString:
+        return showing.workers(row)
+
+    @admin.display(description=_("Message"))
+    def message(self, row: TaskRecord) -> SafeString:
+        columns = ("id", "kind", "path", "backend", "group", "publications")
+        return showing.as_json({name: getattr(row, name) for name in columns})
 
     @admin.display(description=_("Enqueued"))
     def age(self, row: TaskRecord) -> str | SafeString:
@@ -177,15 +193,11 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the st
         return showing.attempts(row)
 
     @admin.display(description=_("Took"))
-    def took(self, row: TaskRecord) -> str:
+    def took(self, row: TaskRecord) -> str | SafeString:
         return showing.took(row)
 
-    @admin.display(description=_("Progress"))
-    def how_far(self, row: TaskRecord) -> str | SafeString:
-        return showing.progress(row)
-
     @admin.display(description=_("Reason"))
-    def reason(self, row: TaskRecord) -> str:
+    def reason(self, row: TaskRecord) -> SafeString:
         return showing.reason(row)
 
     @admin.display(description=_("What was raised"))

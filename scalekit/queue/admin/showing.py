@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
+from scalekit.queue.dead_letters import reason_of
 from scalekit.queue.models import Status, TaskRecord
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 LONGEST_REASON = 160  # characters of the list's column
-MINUTE, HOUR = 60, 3600  # seconds
+MINUTE, HOUR, DAY = 60, 3600, 86_400  # seconds
 
 
 def badge(row: TaskRecord) -> SafeString:
@@ -28,8 +28,8 @@ def badge(row: TaskRecord) -> SafeString:
 
 
 def _kind(row: TaskRecord) -> tuple[str, Any]:
-    if row.status == Status.READY and row.publish_at and row.publish_at > timezone.now():
-        return ("retry", _("Retrying")) if row.attempt else ("later", _("Later"))
+    if row.status == Status.READY and row.run_after and row.run_after > timezone.now():
+        return ("retry", _("Retrying")) if row.errors else ("later", _("Later"))
     if row.status == Status.RUNNING and row.cancel_asked:
         return "running", _("Cancelling")
     if row.status == Status.FAILED and not row.path:
@@ -45,13 +45,14 @@ def task(row: TaskRecord) -> str | SafeString:
     return format_html('<b>{}</b><br><small class="job-quiet">{}</small>', name, module)
 
 
-def took(row: TaskRecord) -> str:
-    """Show how long it ran, or has been running."""
+def took(row: TaskRecord) -> str | SafeString:
+    """Show how long it ran, or has been running, and how far it is."""
     begun = row.last_attempted_at or row.started_at
-    if begun is None:
-        return "-"
     ended = timezone.now() if row.status == Status.RUNNING else row.finished_at
-    return "-" if ended is None else span(max(0.0, (ended - begun).total_seconds()))
+    if begun is None or ended is None:
+        return progress(row) or "-"
+    duration = span(max(0.0, (ended - begun).total_seconds()))
+    return format_html('<span class="job-number">{}</span> {}', duration, progress(row))
 
 
 def span(seconds: float) -> str:
@@ -61,21 +62,35 @@ def span(seconds: float) -> str:
     if seconds < MINUTE:
         return f"{seconds:.1f} s"
     if seconds < HOUR:
-        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:02.0f} s"
+        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE // 1:02.0f} s"
     return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:02.0f} min"
+
+
+def since(moment: datetime) -> str:
+    """Write how long ago that was, in one unit."""
+    seconds = max(0.0, (timezone.now() - moment).total_seconds())
+    for size, unit in ((DAY, _("d")), (HOUR, _("h")), (MINUTE, _("min"))):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} {_('s')}"
 
 
 def age(moment: datetime | None) -> str | SafeString:
     """Show how long ago that was; the exact time when the mouse is over it."""
     if moment is None:
         return "-"
-    text = timesince(moment, depth=1)
+    shown = _("%s ago") % since(moment)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
+        '<time class="job-number" datetime="{}" title="{}">{}</time>',
         moment.isoformat(),
-        timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z"),
-        text,
+        exact(moment),
+        shown,
     )
+
+
+def exact(moment: datetime) -> str:
+    """Write a time to the second, in the project's or the visitor's time zone."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def attempts(row: TaskRecord) -> str | SafeString:
@@ -100,14 +115,40 @@ def progress(row: TaskRecord) -> str | SafeString:
     )
 
 
-def reason(row: TaskRecord) -> str:
+def reason(row: TaskRecord) -> SafeString:
     """Show the last line of the last traceback."""
-    if not row.errors:
-        return "-"
-    last = row.errors[-1]
-    lines = str(last.get("traceback", "")).strip().splitlines() or [""]
-    text = lines[-1] or str(last.get("exception_class_path", ""))
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+    return format_html('<span class="job-reason">{}</span>', shortened(reason_of(row)) or "-")
+
+
+def shortened(line: str) -> str:
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
+
+
+def times(row: TaskRecord) -> SafeString:
+    """Show what happened when, as far as it did."""
+    moments = (
+        (_("enqueued"), row.enqueued_at),
+        (_("due"), row.run_after),
+        (_("begun"), row.started_at),
+        (_("last begun"), row.last_attempted_at if row.attempt > 1 else None),
+        (_("ended"), row.finished_at),
+        (_("lease ends"), row.leased_until if row.status == Status.RUNNING else None),
+        (_("published next"), row.publish_at),
+        (_("forgotten"), row.expires_at),
+    )
+    return format_html(
+        '<table class="job-times">{}</table>',
+        format_html_join(
+            "",
+            "<tr><th>{}</th><td>{}</td></tr>",
+            ((name, exact(moment)) for name, moment in moments if moment),
+        ),
+    )
+
+
+def workers(row: TaskRecord) -> str | SafeString:
+    """Show who has run it, in order."""
+    return format_html_join(", ", "{}", ((name,) for name in row.worker_ids)) or "-"
 
 
 def as_json(value: Any) -> SafeString:

@@ -72,7 +72,9 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "default_permissions": (),
+                "verbose_name": "cron entry",
+                "verbose_name_plural": "cron entries",
+                "default_permissions": ("view", "change"),
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("name", "schedule"), name="scalekit_queue_entry"

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 
 from scalekit.queue import dead_letters
 from scalekit.queue.conf import settings
-from scalekit.queue.dead_letters import Search
+from scalekit.queue.dead_letters import Search, reason_of
 from scalekit.queue.management.teaching import (
     Formatter,
     QueueCommand,
@@ -91,7 +91,7 @@ class Command(QueueCommand):
             failed = self.style.WARNING(f"{ago(row.finished_at):>4} ago")
             name = self.style.MIGRATE_HEADING(plain(row.path) or "unreadable")
             self.stdout.write(f"{row.pk}  {failed}  {plain(row.queue_name)}  {name}")
-            self.stdout.write(f"    {self.style.ERROR(plain(_reason(row)))}")
+            self.stdout.write(f"    {self.style.ERROR(plain(reason_of(row)))}")
         count = sum(records.count() for records in found)
         self.stdout.write(f"{len(rows)} of {count} dead letters.")
 
@@ -191,14 +191,5 @@ def _summary(row: TaskRecord) -> dict[str, Any]:
         "failed": row.finished_at.isoformat() if row.finished_at else "",
         "attempts": row.attempt,
         "deaths": row.deaths,
-        "reason": _reason(row),
+        "reason": reason_of(row),
     }
-
-
-def _reason(row: TaskRecord) -> str:
-    """Return the last line of the last traceback, which says what was raised."""
-    if not row.errors:
-        return "no error is known"
-    last = row.errors[-1]
-    lines = str(last.get("traceback", "")).strip().splitlines()
-    return lines[-1] if lines else str(last.get("exception_class_path", ""))
