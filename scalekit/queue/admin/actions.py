@@ -37,7 +37,7 @@ class JobAction:
     """What is done to jobs, and to which of those that were chosen."""
 
     name: str
-    permission: str  # of scalekit_queue
+    permission: str  # the ModelAdmin has a method has_..._permission
     label: Any
     button: Any  # the label where one job is in view
     question: Any
@@ -47,7 +47,21 @@ class JobAction:
     act: Callable[..., Iterator[Batch]]
     log_flag: int = CHANGE
 
-    do_not_call_in_templates: ClassVar[bool] = True  # Django's name for it
+    do_not_call_in_templates: ClassVar[bool] = True  # this and the next three are Django's names
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def allowed_permissions(self) -> list[str]:
+        """Who may choose it."""
+        return [self.permission]
+
+    @property
+    def short_description(self) -> Any:
+        """What it is called on the list."""
+        return self.label
 
     def __call__(
         self, model_admin: ModelAdmin[TaskRecord], request: HttpRequest, chosen: Jobs
@@ -127,7 +141,7 @@ def _cancel(jobs: Jobs) -> Iterator[Batch]:
 
 REQUEUE = JobAction(
     name="requeue",
-    permission="requeue_taskrecord",
+    permission="requeue",
     label=gettext_lazy("Run dead letters again"),
     button=gettext_lazy("Run again"),
     question=gettext_lazy("Run these dead letters again?"),
@@ -140,7 +154,7 @@ REQUEUE = JobAction(
 )
 DISCARD = JobAction(
     name="discard",
-    permission="delete_taskrecord",
+    permission="discard",
     label=gettext_lazy("Discard dead letters"),
     button=gettext_lazy("Discard"),
     question=gettext_lazy("Discard these dead letters?"),
@@ -152,7 +166,7 @@ DISCARD = JobAction(
 )
 CANCEL = JobAction(
     name="cancel",
-    permission="cancel_taskrecord",
+    permission="cancel",
     label=gettext_lazy("Cancel jobs"),
     button=gettext_lazy("Cancel"),
     question=gettext_lazy("Cancel these jobs?"),
@@ -163,4 +177,4 @@ CANCEL = JobAction(
     statuses=frozenset({Status.READY, Status.RUNNING}),
     act=_cancel,
 )
-ACTIONS = {action.name: action for action in (REQUEUE, DISCARD, CANCEL)}
+ACTIONS = (REQUEUE, DISCARD, CANCEL)

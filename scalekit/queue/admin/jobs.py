@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from scalekit.queue.admin import showing
-from scalekit.queue.admin.actions import ACTIONS
+from scalekit.queue.admin.actions import ACTIONS, JobAction
 from scalekit.queue.admin.filters import (
     AgeFilter,
     DatabaseFilter,
@@ -38,6 +38,7 @@ HEAVY = ("args", "kwargs", "options", "return_value", "worker_ids", "raw")  # no
 class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs alone
     """Whoever may view jobs sees them; requeueing, discarding and cancelling are permissions of their own."""
 
+    actions = ACTIONS
     list_filter = (StatusFilter, AgeFilter, QueueFilter, TaskFilter, DatabaseFilter)
     list_display = ("status_badge", "task", "queue", "age", "attempts", "took")
     list_display_links = ("status_badge", "task")
@@ -62,13 +63,20 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the st
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
         return False  # one that waits or runs is cancelled, a dead one discarded
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer those that this user may do."""
-        return {
-            name: (action, name, action.label)
-            for name, action in ACTIONS.items()
-            if request.user.has_perm(f"{self.opts.app_label}.{action.permission}")
-        }
+    def has_requeue_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, "requeue")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, "cancel")
+
+    def has_discard_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, "delete")
+
+    def _may_do(self, request: HttpRequest, action: JobAction) -> bool:
+        return bool(getattr(self, f"has_{action.permission}_permission")(request))
+
+    def _may(self, request: HttpRequest, what: str) -> bool:
+        return request.user.has_perm(f"{self.opts.app_label}.{what}_{self.opts.model_name}")
 
     def get_queryset(self, request: HttpRequest) -> Jobs:
         """Leave out of the list what only the page of a job shows; a job may have megabytes of it."""
@@ -140,11 +148,10 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the st
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         row = context["original"]
-        offered = self.get_actions(request)
         context["job_actions"] = [
             action
-            for name, action in ACTIONS.items()
-            if name in offered and row.status in action.statuses
+            for action in ACTIONS
+            if row.status in action.statuses and self._may_do(request, action)
         ]
         context["database"] = row._state.db  # noqa: SLF001 - Django has no other name for it
         return super().render_change_form(request, context, *args, **kwargs)
