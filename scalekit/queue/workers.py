@@ -1,29 +1,29 @@
-"""One process of workers: what it consumes, and how it ends."""
+"""The threads of one worker process: what they consume, and how they end."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING
 
 from django.utils.module_loading import autodiscover_modules
 from dramatiq import Worker
+from dramatiq.common import q_name
 
 from scalekit.queue.actors import actors
+from scalekit.queue.appetite import Appetite, WorkQueue
 from scalekit.queue.checks import our_backends
-from scalekit.queue.conf import settings
+from scalekit.queue.consuming import QueueConsumer, give_back
 from scalekit.queue.execution import task_actor
+from scalekit.queue.lanes import lanes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from scalekit.queue.brokers.base import QueueBroker
+    from scalekit.queue.gate import Gate
 
 POLL = 200  # milliseconds between two looks at an idle queue
-
-INTERRUPTED = 130  # what a shell reports for Ctrl-C
+GOODBYE = 5.0  # seconds that a consumer may take to notice that it is to end
 
 
 def declare(broker: QueueBroker) -> set[str]:
@@ -35,8 +35,13 @@ def declare(broker: QueueBroker) -> set[str]:
     for params in our_backends().values():
         queues |= set(params.get("QUEUES") or ["default"])
     for queue in queues:
-        task_actor(broker, queue)
+        _declare_lanes(broker, queue)
     return queues
+
+
+def _declare_lanes(broker: QueueBroker, queue: str) -> None:
+    for lane in lanes_of(queue):
+        task_actor(broker, lane)
 
 
 def any_queue_is_valid() -> bool:
@@ -44,41 +49,63 @@ def any_queue_is_valid() -> bool:
     return any(params.get("QUEUES") == [] for params in our_backends().values())
 
 
-class WorkerProcess:
-    """Threads that run jobs until this process is told to stop; then they finish what they have begun.
+class QueueWorker(Worker):
+    """Dramatiq's Worker on all lanes of some queues, behind a gate."""
 
-    A second Ctrl-C ends the process at once; its jobs are run again by another worker.
-    """
-
-    def __init__(self, broker: QueueBroker, queues: Iterable[str], threads: int) -> None:
+    def __init__(
+        self, broker: QueueBroker, queues: Iterable[str], threads: int, gate: Gate
+    ) -> None:
+        queues = set(queues)
         for queue in queues:
-            task_actor(broker, queue)
-        self.broker = broker
-        self.worker = Worker(
-            broker, queues=set(queues), worker_threads=threads, worker_timeout=POLL
+            _declare_lanes(broker, queue)
+        lanes = {lane for queue in queues for lane in lanes_of(queue)}
+        super().__init__(broker, queues=lanes, worker_threads=threads, worker_timeout=POLL)
+        self.work_queue = WorkQueue()
+        self.gate, self.appetite = gate, Appetite(threads, self.work_queue)
+
+    def _add_consumer(self, queue_name: str, *, delay: bool = False) -> None:
+        wanted = self.consumer_whitelist or ()
+        if queue_name in self.consumers or q_name(queue_name) not in wanted:
+            return
+        consumer = QueueConsumer(
+            gate=self.gate,
+            appetite=self.appetite,
+            broker=self.broker,
+            queue_name=queue_name,
+            prefetch=self.delay_prefetch if delay else self.worker_threads,
+            work_queue=self.work_queue,
+            worker_timeout=self.worker_timeout,
         )
-        self._stop = threading.Event()
+        self.consumers[queue_name] = consumer
+        consumer.start()
 
-    def run(self, started: Callable[[], object], draining: Callable[[], object]) -> bool:
-        """Run until SIGTERM or SIGINT; tell whether every job had finished within the drain time."""
-        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
-        try:
-            self.broker.emit_after("process_boot")
-            self.worker.start()
-            started()
-            self._stop.wait()
-            draining()
-            self.worker.stop(timeout=int(settings.DRAIN_SECONDS * 1000))
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        return not any(thread.is_alive() for thread in self.worker.workers)
+    @property
+    def held(self) -> int:
+        """How many jobs wait here for a thread."""
+        return self.work_queue.qsize()
 
-    def _on_signal(self, number: int, _frame: Any) -> None:
-        if self._stop.is_set() and number == signal.SIGINT:
-            sys.stdout.flush()
-            os._exit(INTERRUPTED)
-        self._stop.set()
+    def drain(self, may_go_on: Callable[[], bool]) -> bool:
+        """Begin no job any more, give back what was not begun, and wait for what was while `may_go_on()`.
 
+        Return whether every job has finished.
+        """
+        self.broker.emit_before("worker_shutdown", self)
+        self.gate.drain()
+        for thread in self.workers:
+            thread.stop()
+        while (busy := any(thread.is_alive() for thread in self.workers)) and may_go_on():
+            time.sleep(0.02)
+        self._end_consumers()
+        self.broker.emit_after("worker_shutdown", self)
+        return not busy
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+    def _end_consumers(self) -> None:
+        for consumer in self.consumers.values():
+            consumer.stop()
+        end = time.monotonic() + GOODBYE
+        for consumer in self.consumers.values():
+            consumer.join(max(0.0, end - time.monotonic()))
+        for consumer in self.consumers.values():
+            if not consumer.is_alive():
+                give_back(consumer)
+                consumer.close()

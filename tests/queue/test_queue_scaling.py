@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from scalekit.queue.scaling import Load, Policy, Scale, decide
@@ -99,7 +101,7 @@ def test_load_at_the_border_does_not_flap():
         load = Load(waited=waited, waiting=50 if overloaded else 0, running=running)
         state = decide(state, load, POLICY, now=float(second))
         history.append(state.processes)
-    changes = [b - a for a, b in zip(history, history[1:], strict=False) if a != b]
+    changes = [b - a for a, b in pairwise(history) if a != b]
     assert changes == [1]
 
 

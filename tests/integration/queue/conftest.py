@@ -171,7 +171,7 @@ def manage(tmp_path, broker_entry, queue_databases, queue_settings):
 @pytest.fixture
 def start_worker(manage):
     """Give a function that starts one worker process."""
-    return lambda *args, **env: manage("run_workers", "--threads=2", *args, **env)
+    return lambda *args, **env: manage("run_workers", "--single", "--threads=2", *args, **env)
 
 
 @pytest.fixture

@@ -47,6 +47,11 @@ class RedisConsumer(_RedisConsumer):
     def outstanding_message_count(self) -> int:
         return int(self.broker.holdings.count(self.queue_name))
 
+    def allow(self, room: int) -> None:
+        """Take `room` messages more at the most, from now on; a worker says so when it knows its needs."""
+        self.prefetch = self.outstanding_message_count + room
+        self._least = 1
+
     def __next__(self) -> HeldMessage | None:
         with _as_broken_connection():
             if not self._ready:

@@ -40,7 +40,7 @@ class Command(QueueCommand):
             "--once", action="store_true", help="Do each duty until nothing is left, and end."
         )
 
-    def act(self, *, once: bool, **_: Any) -> None:
+    def act(self, **options: Any) -> None:
         from scalekit.queue.brokers import default_broker
         from scalekit.queue.relaying import RelayProcess, do_all_once
         from scalekit.queue.supervisor.link import follow_supervisor
@@ -49,15 +49,15 @@ class Command(QueueCommand):
         broker = default_broker()
         declare(broker)
         self._say(f"Relaying from {', '.join(settings.DATABASES)} to {broker.where}.")
-        if once:
+        if options["once"]:
             if not do_all_once():
                 raise CommandError("Something could not be done; the log says what.")
             return
         process = RelayProcess()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: process.stop())
-        follow_supervisor(process.stop)
-        self._say("Ready. Stop with Ctrl-C or SIGTERM.")
+        if not follow_supervisor(process.stop):
+            self._say("Ready. Stop with Ctrl-C or SIGTERM.")
         process.run()
         self._say("Stopped.")
 

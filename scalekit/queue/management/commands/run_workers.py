@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+import sys
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.core.management.base import CommandError
 
-from scalekit.core.exceptions import ScalekitError
 from scalekit.queue.conf import settings
+from scalekit.queue.management.teaching import QueueCommand
+from scalekit.queue.supervisor.link import Link
+from scalekit.queue.supervisor.options import ARGUMENTS, read
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -17,57 +19,78 @@ HELP = """\
 Run queued tasks and actors, in the foreground, until told to stop.
 
 Every app's tasks.py is imported; the queues are those of TASKS and of the actors
-found there. Start one such process for each core, on as many machines as you like:
+found there. One such command a machine is all there is to run: it starts worker
+processes, as many as it takes, and a relay, and replaces those that die.
 
-    manage.py run_workers                       8 threads on every queue
+    manage.py run_workers                       one process of 8 threads, on every queue
+    manage.py run_workers --max 4               up to 4 processes, while jobs wait longer
+                                                than 5 s (--target-latency)
     manage.py run_workers --threads 2           for work that keeps a core busy
     manage.py run_workers --queues mail slow    only these queues
 
 SIGTERM or Ctrl-C: no new job is begun, running ones get SCALEKIT_QUEUE_DRAIN_SECONDS
-to finish, then the process ends with 0, or with 1 if one did not finish; such a job is
-run again by another worker. A second Ctrl-C ends it at once."""
+to finish, then the command ends with 0, or with 1 if one did not finish; such a job is
+run again by another worker. A second Ctrl-C ends it at once, with 130. SIGHUP: every
+process is replaced by one with the code as it is now, one at a time; no job is cut off."""
+
+UNFINISHED = "Jobs were still running after {:g} s; another worker will run them again."
+FINISHED = "Stopped; every job begun here has finished."
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
-class _Formatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Keep the lines of the description as they are."""
-
-
-class Command(BaseCommand):
+class Command(QueueCommand):
     help = HELP
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name, subcommand, **{"formatter_class": _Formatter, **kwargs}
-        )
-
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--threads",
-            type=_count,
-            default=8,
-            help="Jobs run at the same time in this process (default: 8).",
-        )
-        parser.add_argument(
-            "--queues", nargs="+", metavar="QUEUE", help="Run only these queues (default: all)."
-        )
+        for name, options in ARGUMENTS.items():
+            parser.add_argument(name, **options)
 
-    def handle(self, *, threads: int, queues: list[str] | None, **_: Any) -> None:
+    def act(self, **given: Any) -> None:
         broker = self._reach_broker()
-        from scalekit.queue.workers import WorkerProcess
+        if given["single"]:
+            self._work(broker, given, Link.to_supervisor())
+        else:
+            self._supervise(broker, given)
 
-        chosen = self._choose(broker, queues)
-        self._say(f"Running {', '.join(sorted(chosen))} of {broker.where} in {threads} threads.")
-        process = WorkerProcess(broker, chosen, threads)
-        finished = process.run(
-            started=lambda: self._say("Ready. Stop with Ctrl-C or SIGTERM."),
-            draining=lambda: self._say("Stopping: running jobs may finish; none is begun."),
+    def _supervise(self, broker: QueueBroker, given: dict[str, Any]) -> None:
+        from scalekit.queue.supervisor.probes import serve
+        from scalekit.queue.supervisor.supervisor import Supervisor
+
+        options = read(given)
+        self._say(f"Running jobs of {broker.where} in {options.size}.")
+        supervisor = Supervisor(options, self._say)
+        if options.health is not None:
+            self._say(f"Probes are answered on port {serve(options.health, supervisor.look)}.")
+        finished = supervisor.run()
+        if finished is None:
+            sys.exit(INTERRUPTED)
+        self._end(finished=finished)
+
+    def _work(self, broker: QueueBroker, given: dict[str, Any], link: Link | None) -> None:
+        from scalekit.queue.process import WorkerProcess
+
+        say = self._say if link is None else lambda _line: None
+        try:
+            chosen = self._choose(broker, given["queues"])
+        except CommandError as refusal:
+            if link is None:
+                raise
+            link.tell(refused=str(refusal))
+            sys.exit(1)
+        threads = given["threads"]
+        say(f"Running {', '.join(sorted(chosen))} of {broker.where} in {threads} threads.")
+        finished = WorkerProcess(broker, chosen, threads, link).run(
+            started=lambda: say("Ready. Stop with Ctrl-C or SIGTERM."),
+            draining=lambda: say("Stopping: running jobs may finish; none is begun."),
         )
+        if link is not None:
+            sys.exit(0 if finished else 1)
+        self._end(finished=finished)
+
+    def _end(self, *, finished: bool) -> None:
         if not finished:
-            raise CommandError(
-                f"Jobs were still running after {settings.DRAIN_SECONDS:g} s; "
-                f"another worker will run them again."
-            )
-        self._say("Stopped; every job begun here has finished.")
+            raise CommandError(UNFINISHED.format(settings.DRAIN_SECONDS))
+        self._say(FINISHED)
 
     def _choose(self, broker: QueueBroker, queues: list[str] | None) -> set[str]:
         from scalekit.queue.workers import any_queue_is_valid, declare
@@ -86,21 +109,12 @@ class Command(BaseCommand):
         return set(queues or known)
 
     def _reach_broker(self) -> QueueBroker:
-        try:
-            from scalekit.queue.brokers import default_broker
+        from scalekit.queue.brokers import default_broker
 
-            broker = default_broker()
-            broker.ping()
-        except (ImportError, ScalekitError) as error:
-            raise CommandError(str(error)) from error
+        broker = default_broker()
+        broker.ping()
         return broker
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-
-
-def _count(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise ArgumentTypeError(f"{value} is no number of threads; the least is 1.")
-    return int(value)

@@ -15,6 +15,9 @@ from django.db import connection
 from scalekit.core.context import Fact, portable_facts
 from scalekit.queue import actor, task
 
+if Path(os.environ.get("BROKEN_RELEASE", "/nowhere")).exists():
+    raise ImportError("this release does not start")
+
 VISITOR: Fact[str] = Fact("test_visitor", "", portable=True)
 
 
@@ -75,6 +78,24 @@ def connection_id():
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return cursor.fetchone()[0]
+
+
+@task
+def work_as(name, seconds):
+    """Say which process works, and for how long."""
+    write(f"{name} begun {os.getpid()}")
+    time.sleep(seconds)
+    write(f"{name} finished {os.getpid()}")
+
+
+_hoard = []
+
+
+@task
+def hoard(megabytes):
+    """Leak memory, as jobs do."""
+    _hoard.append(bytearray(os.urandom(1 << 20) * megabytes))
+    write(f"hoarded {os.getpid()}")
 
 
 @task

@@ -1,0 +1,117 @@
+"""How a worker takes messages from the broker: Dramatiq's consumer thread, with a gate.
+
+Dramatiq pauses a consumer by closing it, which on RabbitMQ hands the running jobs to somebody else, and keeps
+fetching while it drains, so that jobs wait in a process that will not run them. Here a consumer stays, and
+behind a shut gate it takes nothing and gives back what no thread has begun.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from dramatiq.errors import BrokerConnectionError
+from dramatiq.worker import ConsumerThread
+
+if TYPE_CHECKING:
+    from queue import PriorityQueue
+
+    from scalekit.queue.appetite import Appetite
+    from scalekit.queue.gate import Gate
+
+logger = logging.getLogger("scalekit.queue")
+
+RESTART = 1.0  # seconds before a consumer that failed begins anew
+
+
+class QueueConsumer(ConsumerThread):
+    """Takes messages of one queue of the broker while its gate is open.
+
+    A broker's consumer may have three more methods, called on this thread: `allow(count)` before `next()`, to
+    take so many more at the most; `rest()` when the gate has shut, to give back what it holds itself; and
+    `idle()` instead of `next()`, to keep its connection alive.
+    """
+
+    def __init__(self, gate: Gate, appetite: Appetite, **options: Any) -> None:
+        super().__init__(**options)
+        self.gate, self.appetite = gate, appetite
+        self.name = f"consumer of {self.queue_name}"
+
+    def run(self) -> None:
+        self.running = True
+        self.broker.emit_after("consumer_thread_boot", self)
+        while self.running:
+            try:
+                self._consume()
+            except BrokerConnectionError as error:
+                logger.warning("Queue %s cannot be read, trying again: %s", self.queue_name, error)
+            except Exception:
+                logger.exception("Queue %s cannot be read, trying again.", self.queue_name)
+            if self.running:
+                self.close()
+                time.sleep(RESTART)
+        self.broker.emit_before("consumer_thread_shutdown", self)
+
+    def _consume(self) -> None:
+        self.consumer = self.broker.consume(self.queue_name, self.prefetch, self.worker_timeout)
+        resting = False
+        while self.running:
+            if self.gate.is_shut(self.queue_name):
+                self._rest(begin=not resting)
+                resting = True
+            else:
+                self._take()
+                resting = False
+
+    def _take(self) -> None:
+        room = self.appetite.room()
+        if room:
+            self._ask("allow", room)
+            message = next(self.consumer)  # type: ignore[arg-type]  # it was made a moment ago
+            if message is not None:
+                self.handle_message(message)
+        else:
+            self._ask("idle")
+            self.appetite.wait(self.worker_timeout / 1000)
+        self.handle_delayed_messages()
+
+    def _rest(self, *, begin: bool) -> None:
+        self._ask("rest" if begin else "idle")
+        give_back(self)
+        time.sleep(self.worker_timeout / 1000)
+
+    def _ask(self, what: str, *arguments: int) -> None:
+        method = getattr(self.consumer, what, None)
+        if method is not None:
+            method(*arguments)
+
+
+def give_back(consumer: ConsumerThread) -> None:
+    """Return to the broker what `consumer` has taken and no thread has begun."""
+    messages = _unbegun(consumer.work_queue, consumer.queue_name)
+    if not messages:
+        return
+    try:
+        consumer.requeue_messages([item.message for item in messages])
+    except Exception:
+        for item in messages:  # they are ours still, as far as the broker knows
+            consumer.work_queue.put(item)
+        raise
+
+
+def _unbegun(work: PriorityQueue[Any], queue_name: str) -> list[Any]:
+    """Take the messages of one queue out of those that wait for a thread."""
+    taken: list[Any] = []
+    left: list[Any] = []
+    with work.mutex:
+        for item in work.queue:
+            (taken if item.message.queue_name == queue_name else left).append(item)
+        if taken:
+            work.queue[:] = left
+            heapq.heapify(work.queue)
+            work.unfinished_tasks -= len(taken)
+            if not work.unfinished_tasks:
+                work.all_tasks_done.notify_all()
+    return taken
