@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from django.db import close_old_connections, connections
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scalekit.queue")
 
-_IDLE_ROUNDS = 10  # after which the thread ends, and with it its connections
+_IDLE_ROUNDS = 3  # after which the thread ends, and with it its connections
 
 
 class Background:
@@ -26,7 +26,9 @@ class Background:
 
     def __init__(self, name: str, seconds: Callable[[], float], work: Callable[[], bool]) -> None:
         self._name, self._seconds, self._work = name, seconds, work
-        self._lock = threading.Lock()
+        self._lock = Lock()
+        self._stop = Event()
+        self._thread: Thread | None = None
         self._runs_in: int | None = None  # the process: a fork has the flag, and not the thread
 
     def wake(self) -> None:
@@ -36,24 +38,29 @@ class Background:
         with self._lock:
             if self._runs_in != os.getpid():
                 self._runs_in = os.getpid()
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                self._stop.clear()
+                self._thread = Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, after it has done what there is to do."""
+        self._stop.set()
+        if self._thread is not None and self._runs_in == os.getpid():
+            self._thread.join()
 
     def _run(self) -> None:
-        pause = threading.Event()
         idle = 0
         try:
-            while idle < _IDLE_ROUNDS:
-                pause.wait(self._seconds())
+            while idle < _IDLE_ROUNDS and not self._stop.wait(self._seconds()):
                 idle = 0 if self._did_something() else idle + 1
             self._runs_in = None  # from here on `wake` starts another thread
             self._did_something()  # for whom `wake` still saw this one
         finally:
-            self._runs_in = None
             connections.close_all()
 
     def _did_something(self) -> bool:
-        close_old_connections()
         try:
+            close_old_connections()
             return self._work()
         except Exception:
             logger.exception("%s could not do its work; it tries again.", self._name)

@@ -25,6 +25,7 @@ from scalekit.queue.events import JOB_CANCELLED
 from scalekit.queue.exceptions import TaskCancelled
 from scalekit.queue.finding import find_record
 from scalekit.queue.models import Status, TaskRecord
+from scalekit.queue.time_limits import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,8 @@ def call(job: Job, task: Any, *args: Any, **kwargs: Any) -> Any:
     with Interruptible(job) as interruptible:
         if inspect.iscoroutinefunction(task.func):
             interruptible.is_async = True
-            return async_to_sync(interruptible.awaiting)(task.func, *args, **kwargs)
+            limited = bounded(job, task.func)
+            return async_to_sync(interruptible.awaiting)(limited, *args, **kwargs)
         return task.call(*args, **kwargs)
 
 
@@ -150,7 +152,7 @@ class Interruptible:
                 return
             self._error = error
             if not self.is_async:
-                raise_thread_exception(self._thread, error)
+                raise_thread_exception(self._thread, error)  # type: ignore[no-untyped-call]  # Dramatiq's
             elif self._coroutine is not None:
                 loop, task = self._coroutine
                 with suppress(RuntimeError):  # the loop is closed: the coroutine has just ended

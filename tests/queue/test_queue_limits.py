@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from scalekit.queue.limits import Limits, Rate, flaws_of, limits_of
+from scalekit.queue.limits import Limits, Rate, flaws_of, limits_of, places
 from scalekit.queue.limits.admission import Admission, Refusal, admit, leave
 from scalekit.queue.limits.lines import next_time
 from scalekit.queue.models import Limit, LimitHolder
@@ -133,6 +133,12 @@ class TestLines:
 
 @pytest.mark.django_db
 class TestAdmission:
+    @pytest.fixture(autouse=True)
+    def _without_a_keeper(self, monkeypatch):
+        monkeypatch.setattr(places.keeper, "wake", lambda: None)
+        yield
+        places._held.clear()
+
     def test_job_over_the_concurrency_limit_is_told_when_to_come_back(self):
         limits = Limits("two", "two", concurrency=2)
         first, second, third = (admit(limits, str(n), has_waited=False) for n in range(3))

@@ -37,7 +37,7 @@ class Rate:
     burst: int = 1
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def read(cls, text: Any) -> Self:
         """Read ``"10/s"``, ``"100/15m"``, ``"1000/h burst 50"``. Raises `LimitInvalid`."""
         found = _RATE.fullmatch(text) if isinstance(text, str) else None
         if found is None:

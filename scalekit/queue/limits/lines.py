@@ -48,7 +48,8 @@ def next_time(
         if not done:
             return None
         after, now = rows.values_list("theoretical_arrival", Now()).get()
-    return max(after - spacing - tolerance - now, NO_TIME)
+    wait: timedelta = after - spacing - tolerance - now
+    return max(wait, NO_TIME)
 
 
 def time_until(name: str) -> timedelta:

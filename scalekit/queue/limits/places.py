@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
@@ -17,6 +16,7 @@ from django.db.models.functions import Now
 
 from scalekit.queue.background import Background
 from scalekit.queue.conf import settings
+from scalekit.queue.leases import lease
 from scalekit.queue.limits.lines import has_waiting
 from scalekit.queue.models import LimitHolder
 
@@ -64,8 +64,9 @@ def _take(name: str, count: int, holder: str, behind: str | None) -> int | None:
     with transaction.atomic(using=free.db):
         locked = free.select_for_update(skip_locked=skip_locked).order_by("place")
         row = locked.values_list("pk", flat=True).first()
-        taken = free.filter(pk=row).update(holder=holder, until=Now() + _lease())
-    return row if taken else None
+        if row is not None and free.filter(pk=row).update(holder=holder, until=Now() + lease()):
+            return row
+    return None
 
 
 def _make_missing(name: str, count: int) -> bool:
@@ -84,12 +85,8 @@ def _keep() -> bool:
     held = list(_held.values())
     rows = _rows().filter(pk__in=[p.row for p in held], holder__in=[p.holder for p in held])
     if held:
-        rows.update(until=Now() + _lease())
+        rows.update(until=Now() + lease())
     return bool(held)
-
-
-def _lease() -> timedelta:
-    return timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def _rows() -> QuerySet[LimitHolder]:

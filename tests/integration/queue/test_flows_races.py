@@ -1,0 +1,182 @@
+"""What comes after jobs that end, are cancelled or begin at the same instant, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from dramatiq.middleware import SkipMessage
+
+from scalekit.queue import cancel, group, once, pipeline, records, step
+from scalekit.queue.models import Status, TaskGroup, TaskRecord
+from tests.integration.queue.conftest import eventually
+from tests.queue.flow_tasks import add, call_back, total
+from tests.queue.playing import begin, called, succeed, waiting
+
+pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("broker")]
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+def broker_entry():
+    return {"BACKEND": "scalekit.queue.brokers.memory.MemoryBroker"}
+
+
+@pytest.fixture
+def meanwhile(queue_template, queue_database):
+    """Give a block that begins `func` on another thread and returns once it waits for a lock of ours.
+
+    The answer of `func` is in the list that the block gives, once it is over.
+    """
+
+    @contextmanager
+    def run(func):
+        answers = []
+        thread = threading.Thread(target=_answering, args=(func, answers))
+        with transaction.atomic():
+            yield lambda: _started(thread, queue_template, queue_database["NAME"]), answers
+        thread.join(20)
+        assert not thread.is_alive()
+
+    return run
+
+
+def _started(thread, server, database):
+    thread.start()
+    assert eventually(lambda: server.execute(WAITING, [database]) == [(1,)])
+
+
+def _answering(func, answers):
+    try:
+        answers.append(func())
+    except Exception as error:  # noqa: BLE001 - the test looks at it
+        answers.append(error)
+    finally:
+        connection.close()
+
+
+def test_members_that_end_at_the_same_instant_call_back_once(meanwhile):
+    found = group([step(add, 1), step(add, 2)]).enqueue(on_finish=step(call_back, "over"))
+    first, second = waiting("add")
+    with meanwhile(lambda: succeed(second, value=2)) as (begin_other, _):
+        succeed(first, value=1)
+        begin_other()
+        assert called("call_back") == []  # neither sees the other's end yet
+    assert called("call_back") == [[found.id, "over"]]
+    assert found.values() == [1, 2]
+
+
+def test_members_that_end_on_many_threads_call_back_once():
+    found = group([step(add, n) for n in range(16)]).enqueue(on_finish=step(call_back, "over"))
+    barrier = threading.Barrier(8)
+
+    def end(rows):
+        barrier.wait(20)
+        for row in rows:
+            succeed(row, value=row.args[0])
+        connection.close()
+
+    rows = waiting("add")
+    threads = [threading.Thread(target=end, args=(rows[n::8],)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert called("call_back") == [[found.id, "over"]]
+    assert found.values() == list(range(16))
+
+
+def test_last_member_whose_end_is_rolled_back_calls_nobody(meanwhile):
+    found = group([step(add, 1), step(add, 2)]).enqueue(on_finish=step(call_back, "over"))
+    first, second = waiting("add")
+    succeed(first)
+    with meanwhile(lambda: succeed(second, value=2)) as (begin_other, _):
+        succeed(second)
+        assert called("call_back") == [[found.id, "over"]]
+        begin_other()
+        transaction.set_rollback(True)
+    assert called("call_back") == [[found.id, "over"]]  # of the second attempt alone
+    found.refresh()
+    assert found.pending == 0
+
+
+def test_thousand_members_take_a_handful_of_statements():
+    with CaptureQueriesContext(connection) as begun:
+        found = pipeline(group([step(add, n) for n in range(1000)]), step(total)).enqueue()
+    assert len(begun) < 15
+    TaskRecord.objects.filter(path=add.module_path).exclude(args=[999]).update(
+        status=Status.SUCCESSFUL, return_value=1
+    )
+    inner, last = found.results()[0], waiting("add")[0]
+    TaskGroup.objects.filter(pk=inner.id).update(pending=1)
+    with CaptureQueriesContext(connection) as ended:
+        succeed(last, value=1)
+    assert len(ended) < 25
+    assert called("total") == [[[1] * 1000]]
+
+
+def test_cancel_that_comes_while_the_job_ends_is_too_late(meanwhile):
+    job = begin(_row(add.enqueue(1)))
+    with meanwhile(lambda: cancel(job.message.message_id)) as (begin_other, answers):
+        records.finish(job, value=1)
+        begin_other()
+    assert answers == [False]
+    assert TaskRecord.objects.get().status == Status.SUCCESSFUL
+
+
+def test_job_that_is_cancelled_while_a_worker_takes_it_does_not_run(meanwhile):
+    row = _row(add.enqueue(1))
+    with meanwhile(lambda: begin(row)) as (begin_other, answers):
+        cancel(row.pk)
+        begin_other()
+    assert isinstance(answers[0], SkipMessage)
+    assert TaskRecord.objects.get().status == Status.FAILED
+
+
+def test_job_that_a_worker_takes_while_it_is_cancelled_is_asked_to_stop(meanwhile):
+    row = _row(add.enqueue(1))
+    with meanwhile(lambda: cancel(row.pk)) as (begin_other, answers):
+        begin(row)
+        begin_other()
+    assert answers == [True]
+    row.refresh_from_db()
+    assert (row.status, row.cancel_asked) == (Status.RUNNING, True)
+
+
+def _row(result):
+    return TaskRecord.objects.get(pk=result.id)
+
+
+def _once(key):
+    with transaction.atomic():
+        return once(key=key)
+
+
+def test_second_of_two_effects_waits_for_the_first_and_is_left_out(meanwhile):
+    with meanwhile(lambda: _once("charge")) as (begin_other, answers):
+        assert once(key="charge")
+        begin_other()
+        assert answers == []
+    assert answers == [False]
+
+
+def test_second_of_two_effects_happens_if_the_first_is_rolled_back(meanwhile):
+    with meanwhile(lambda: _once("charge")) as (begin_other, answers):
+        assert once(key="charge")
+        begin_other()
+        transaction.set_rollback(True)
+    assert answers == [True]
+
+
+def test_other_effects_do_not_wait():
+    with transaction.atomic():
+        assert once(key="charge")
+        answers = []
+        thread = threading.Thread(target=_answering, args=(lambda: _once("mail"), answers))
+        thread.start()
+        thread.join(20)
+        assert answers == [True]
