@@ -49,11 +49,10 @@ class Command(QueueCommand):
         return pausing.pause(queue, by=by or f"{getpass.getuser()}@{socket.gethostname()}")
 
     def _say(self, queue: str, *, resume: bool, changed: bool) -> None:
-        word = "goes on" if resume else "is paused"
         if changed:
-            self.stdout.write(self.style.SUCCESS(f"{queue} {word}."))
+            self.stdout.write(self.style.SUCCESS(f"{queue} {'goes on' if resume else 'is paused'}."))
         else:
-            self.stdout.write(f"{queue} {word.replace('goes on', 'was not paused')} already.")
+            self.stdout.write(f"{queue} {'was not paused' if resume else 'is paused already'}.")
 
     def _list(self, *, as_json: bool) -> None:
         paused = pausing.paused()
