@@ -24,7 +24,7 @@ local function recover(q, most)
   for _, worker in ipairs(redis.call('SMEMBERS', q.holders)) do
     if not is_alive(worker) then
       local held = redis.call('HGETALL', q.held .. worker)
-      for i = 1, #held, 2 do
+      for i = #held - 1, 1, -2 do -- as it was fetched, where the server has kept that
         ready = ready + give_back(q, held[i], held[i + 1] ~= 'waits', most)
       end
       redis.call('DEL', q.held .. worker)

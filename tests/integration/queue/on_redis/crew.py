@@ -1,0 +1,142 @@
+"""A worker of plain actors on the Redis broker and nothing else, for tests that kill it.
+
+Run as a module, with OPTIONS of the broker in QUEUE_OPTIONS. `Crew` starts such processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+from tests.integration.queue.processes import eventually
+
+SOON = 1000  # milliseconds without a sign of life
+
+
+def drain(consumer, seconds=0.3, most=1000):
+    """Return what `consumer` hands out until there is nothing for a while."""
+    found, idle = [], 0
+    while idle * consumer.timeout < seconds * 1000 and len(found) < most:
+        message = next(consumer)
+        idle = idle + 1 if message is None else 0
+        found += [] if message is None else [message]
+    return found
+
+
+def actors_on(broker):
+    """Declare the actors on `broker`, and return them by name."""
+    import dramatiq
+
+    def write(line):
+        with Path(os.environ["JOURNAL"]).open("a") as journal:
+            journal.write(f"{line}\n")
+
+    def note(line):
+        write(line)
+
+    def work(line, seconds):
+        write(f"{line} begun")
+        time.sleep(seconds)
+        write(f"{line} done")
+
+    def stumble(line, seconds):
+        """Fail after `seconds` in the first attempt."""
+        write(line)
+        if lines().count(str(line)) == 1:
+            time.sleep(seconds)
+            raise ValueError("the first time always fails")
+
+    def die(line):
+        write(line)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def lines():
+        return Path(os.environ["JOURNAL"]).read_text().splitlines()
+
+    declare = dramatiq.actor
+    return SimpleNamespace(
+        note=declare(note, broker=broker),
+        work=declare(work, broker=broker),
+        stumble=declare(stumble, broker=broker, min_backoff=50, max_backoff=100),
+        die=declare(die, broker=broker, max_retries=0),
+    )
+
+
+class Crew:
+    """Worker processes that share a broker's OPTIONS and a journal; all end with the test."""
+
+    def __init__(self, folder, options):
+        self.folder, self.options, self.workers = folder, options, []
+
+    def start(self, **env):
+        """Start one; THREADS, CLOCK_AHEAD (seconds) and STOCK (Dramatiq's own broker) say what it is like."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        env = {
+            **os.environ,
+            "JOURNAL": str(self.folder / "journal"),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONUNBUFFERED": "1",
+            "QUEUE_OPTIONS": json.dumps(self.options),
+            "dramatiq_restart_delay": "500",  # milliseconds until a consumer tries again, else 3 s
+            **env,
+        }
+        with log.open("wb") as out:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", __name__], env=env, stdout=out, stderr=subprocess.STDOUT
+            )
+        self.workers.append(worker)
+        assert eventually(lambda: "Ready." in log.read_text() or worker.poll() is not None)
+        assert "Ready." in log.read_text(), log.read_text()
+        return worker
+
+    def journal(self):
+        path = self.folder / "journal"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def close(self):
+        for worker in self.workers:
+            with suppress(ProcessLookupError):
+                worker.kill()
+            worker.wait()
+
+
+def main():
+    real, ahead = time.time, float(os.environ.get("CLOCK_AHEAD", "0"))
+    if ahead:
+        time.time = lambda: real() + ahead
+    import django
+    from django.conf import settings
+
+    settings.configure(SECRET_KEY="of a test", SCALEKIT_QUEUE_MIN_BACKOFF=0.05)
+    django.setup()
+    from dramatiq import Worker
+
+    options = json.loads(os.environ["QUEUE_OPTIONS"])
+    if os.environ.get("STOCK"):
+        from dramatiq.brokers.redis import RedisBroker
+
+        broker = RedisBroker(url=options["url"], namespace=options["namespace"])
+    else:
+        from scalekit.queue.brokers.redis import RedisBroker
+
+        broker = RedisBroker("default", **options)
+    actors_on(broker)
+    worker = Worker(broker, worker_threads=int(os.environ.get("THREADS", "2")), worker_timeout=100)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    worker.start()
+    sys.stdout.write("Ready.\n")
+    stop.wait()
+    worker.stop(timeout=10_000)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,350 @@
+"""What the Redis broker does with one message after the other, on a real Valkey."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from dramatiq import Worker
+from dramatiq.errors import ActorNotFound, ConnectionClosed
+
+from scalekit.queue.brokers.redis import scripts
+from scalekit.queue.exceptions import PublishFailed
+from tests.integration.queue.on_redis.crew import drain
+from tests.integration.queue.processes import eventually
+
+pytestmark = pytest.mark.servers
+
+
+def keys(broker):
+    return {key.decode().partition(":")[2] for key in broker.client.keys(f"{broker.namespace}:*")}
+
+
+def lines(messages):
+    return [message.args[0] for message in messages]
+
+
+def stats(broker):
+    return broker.stats(["default"])["default"]
+
+
+def test_message_that_was_run_leaves_nothing_behind(redis_broker, actors, consume):
+    actors.note.send("a")
+    consumer = consume(redis_broker)
+    (message,) = drain(consumer)
+    consumer.ack(message)
+    assert keys(redis_broker) <= {"__workers__", "__holders__.default", "__looks__"}
+
+
+def test_messages_come_in_order(redis_broker, actors, consume):
+    redis_broker.enqueue_many([actors.note.message(number) for number in range(50)])
+    assert lines(drain(consume(redis_broker))) == list(range(50))
+
+
+def test_many_messages_take_one_command(redis_broker, actors):
+    redis_broker.enqueue(actors.note.message("the server knows the script"))
+
+    def calls():
+        return redis_broker.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+    before = calls()
+    redis_broker.enqueue_many([actors.note.message(number) for number in range(500)])
+    assert calls() - before == 1
+    assert stats(redis_broker).ready == 501
+
+
+def test_many_messages_reach_their_queues_although_the_server_forgot_the_scripts(
+    redis_broker, actors
+):
+    redis_broker.client.script_flush()
+    mail = [actors.note.message(number).copy(queue_name="mail") for number in range(3)]
+    redis_broker.enqueue_many([*mail, *(actors.note.message(n) for n in range(1200))])
+    found = redis_broker.stats(["default", "mail"])
+    assert (found["default"].ready, found["mail"].ready) == (1200, 3)
+
+
+def test_command_that_is_sent_twice_stores_one_message(redis_broker, actors):
+    """As the client does where the connection broke before the answer."""
+    for _ in range(2):
+        redis_broker.call(
+            scripts.ENQUEUE, "default", "the id", 0, actors.note.message("a").encode()
+        )
+    assert stats(redis_broker).ready == 1
+
+
+def test_what_failed_is_a_dead_letter(redis_broker, actors, consume):
+    actors.note.send("a")
+    consumer = consume(redis_broker)
+    (message,) = drain(consumer)
+    consumer.nack(message)
+    (dead,) = redis_broker.dead_messages("default", 10)
+    assert (dead.reason, dead.deliveries, dead.queue) == ("failed", 0, "default")
+    assert b'"a"' in dead.raw
+
+
+def test_message_of_no_actor_says_so(redis_broker, actors, consume):
+    actors.note.send("a")
+    consumer = consume(redis_broker)
+    (message,) = drain(consumer)
+    message.stuff_exception(ActorNotFound("note"))
+    consumer.nack(message)
+    assert redis_broker.dead_messages("default", 10)[0].reason == "no actor"
+
+
+def test_dead_letters_stay_until_they_are_forgotten(redis_broker, actors, consume):
+    for line in "abc":
+        actors.note.send(line)
+    consumer = consume(redis_broker)
+    for message in drain(consumer):
+        consumer.nack(message)
+    forgotten = [dead.id for dead in redis_broker.dead_messages("default", 2)]
+    redis_broker.forget_dead("default", forgotten)
+    (left,) = redis_broker.dead_messages("default", 2)
+    assert left.id not in forgotten
+    redis_broker.forget_dead("default", [left.id])
+    assert not {key for key in keys(redis_broker) if "XQ" in key or "reasons" in key}
+
+
+def test_what_is_given_back_is_the_next_to_come(redis_broker, actors, consume):
+    for line in "abc":
+        actors.note.send(line)
+    consumer = consume(redis_broker, prefetch=2)
+    consumer.requeue([next(consumer), next(consumer)])
+    assert lines(drain(consume(redis_broker))) == ["a", "b", "c"]
+
+
+def test_consumer_that_is_closed_gives_back_what_it_had_not_handed_out(
+    redis_broker, actors, consume
+):
+    for line in "abc":
+        actors.note.send(line)
+    consumer = consume(redis_broker)
+    next(consumer)
+    consumer.close()
+    assert lines(drain(consume(redis_broker))) == ["b", "c"]
+
+
+class TestRetry:
+    def test_it_is_stored_and_acknowledged_in_one_step(self, redis_broker, actors, consume):
+        actors.note.send("a")
+        consumer = consume(redis_broker)
+        (message,) = drain(consumer)
+        message.options["retries"] = 1
+        redis_broker.retry(message, 0)
+        consumer.ack(message)
+        (again,) = drain(consumer)
+        assert (again.message_id, again.options["retries"]) == (message.message_id, 1)
+        assert stats(redis_broker).in_flight == 1
+
+    def test_dramatiqs_own_retries_do_the_same(self, redis_broker, actors, consume):
+        actors.note.send("a")
+        (message,) = drain(consume(redis_broker))
+        redis_broker.enqueue(message, delay=60_000)
+        found = stats(redis_broker)
+        assert (found.in_flight, found.delayed, found.ready) == (0, 1, 0)
+
+    def test_what_another_worker_has_by_now_is_not_stored_twice(
+        self, redis_broker, actors, consume, make_broker
+    ):
+        actors.note.send("a")
+        (message,) = drain(consume(redis_broker))
+        redis_broker.call(scripts.REQUEUE, "default", redis_broker.broker_id, message.held_as)
+        (theirs,) = drain(consume(make_broker()))
+        redis_broker.retry(message, 0)
+        assert theirs.message_id == message.message_id
+        assert (stats(redis_broker).ready, stats(redis_broker).in_flight) == (0, 1)
+
+    def test_a_server_that_hangs_leaves_it_held(self, scalekit_servers, make_broker, consume):
+        from tests.integration.queue.on_redis.crew import actors_on
+
+        server = scalekit_servers.valkey()
+        broker = make_broker(url=server.url, timeout=0.3)
+        actors_on(broker).note.send("a")
+        consumer = consume(broker)
+        (message,) = drain(consumer)
+        with server.frozen(), pytest.raises(PublishFailed):
+            broker.retry(message, 0)
+        broker.retry(message, 0)
+        assert lines(drain(consumer)) == ["a"]
+
+
+def test_late_ack_takes_nothing_from_who_has_it_now(redis_broker, actors, consume, make_broker):
+    actors.note.send("a")
+    consumer = consume(redis_broker)
+    (message,) = drain(consumer)
+    redis_broker.call(scripts.REQUEUE, "default", redis_broker.broker_id, message.held_as)
+    (theirs,) = drain(consume(make_broker()))
+    consumer.ack(message)
+    consumer.nack(message)
+    assert stats(redis_broker).in_flight == 1
+    assert theirs.args == ("a",)
+
+
+class TestLostAnswer:
+    def test_what_it_was_about_is_fetched_again(self, redis_broker, actors, consume):
+        for line in "abc":
+            actors.note.send(line)
+        consumer = consume(redis_broker)
+        nobody_hears = (redis_broker.broker_id, 2, 0, redis_broker.heartbeat_timeout)
+        redis_broker.call(scripts.FETCH, "default", *nobody_hears)
+        assert sorted(lines(drain(consumer))) == ["a", "b", "c"]
+
+    def test_what_is_being_run_is_not_fetched_again(self, redis_broker, actors, consume):
+        actors.note.send("running")
+        consumer = consume(redis_broker)
+        (running,) = drain(consumer)
+        actors.note.send("lost")
+        nobody_hears = (redis_broker.broker_id, 2, 1, redis_broker.heartbeat_timeout)
+        redis_broker.call(scripts.FETCH, "default", *nobody_hears)
+        assert lines(drain(consumer)) == ["lost"]
+        assert running.args == ("running",)
+
+    def test_server_that_hangs_in_a_fetch_strands_nothing(
+        self, scalekit_servers, make_broker, consume
+    ):
+        from tests.integration.queue.on_redis.crew import actors_on
+
+        server = scalekit_servers.valkey()
+        broker = make_broker(url=server.url, timeout=0.3)
+        note = actors_on(broker).note
+        consumer = consume(broker)
+        for line in "abc":
+            note.send(line)
+        with server.frozen(), pytest.raises(ConnectionClosed):
+            next(consumer)
+        consumer.close()
+        assert sorted(lines(drain(consume(broker)))) == ["a", "b", "c"]
+
+
+class TestDelay:
+    def test_it_lies_in_the_server_until_it_is_due(self, redis_broker, actors, consume):
+        actors.note.send_with_options(args=("late",), delay=600)
+        actors.note.send("now")
+        consumer = consume(redis_broker)
+        assert lines(drain(consumer, 0.2)) == ["now"]
+        assert stats(redis_broker).delayed == 1
+        begin = time.monotonic()
+        assert eventually(lambda: next(consumer) is not None, 5)
+        assert time.monotonic() - begin < 3  # woken for it, rather than at the next look
+
+    def test_one_that_is_due_before_what_a_worker_sleeps_for_wakes_it(
+        self, redis_broker, actors, consume
+    ):
+        actors.note.send_with_options(args=("later",), delay=60_000)
+        consumer = consume(redis_broker)
+        assert drain(consumer, 0.2) == []
+        actors.note.send_with_options(args=("late",), delay=200)
+        assert eventually(lambda: next(consumer) is not None, 2)
+
+    def test_it_may_be_longer_than_dramatiqs_week(self, redis_broker, actors):
+        actors.note.send_with_options(args=("next year",), delay=365 * 86_400_000)
+        assert stats(redis_broker).delayed == 1
+
+    def test_a_message_that_says_not_before_when_is_kept_in_the_server(
+        self, redis_broker, actors, consume
+    ):
+        later = (time.time() + 60) * 1000
+        message = actors.note.message("later").copy(options={"eta": later})
+        redis_broker.call(scripts.ENQUEUE, "default", "an id", 0, message.encode())
+        assert drain(consume(redis_broker)) == []
+        assert stats(redis_broker).delayed == 1
+
+
+class TestIdle:
+    @pytest.fixture
+    def begun(self, redis_broker):
+        """Give the times at which jobs began, in a worker that has been idle for a moment."""
+        import dramatiq
+
+        times = []
+        dramatiq.actor(
+            lambda: times.append(time.monotonic()), broker=redis_broker, actor_name="clock"
+        )
+        worker = Worker(redis_broker, worker_timeout=100, worker_threads=2)
+        worker.start()
+        time.sleep(0.3)
+        yield times
+        worker.stop()
+
+    def test_worker_starts_within_20_ms(self, redis_broker, begun):
+        waits = []
+        for number in range(21):
+            sent = time.monotonic()
+            redis_broker.actors["clock"].send()
+            assert eventually(lambda number=number: len(begun) > number, 5)
+            waits.append(begun[number] - sent)
+        assert sorted(waits)[10] <= 0.02
+
+    def test_it_sends_about_one_command_a_second(self, redis_broker, begun):
+        def calls():
+            found = redis_broker.client.info("commandstats")
+            return sum(found[f"cmdstat_{name}"]["calls"] for name in ("evalsha", "blpop"))
+
+        calls()
+        before, seconds = calls(), 7.0
+        time.sleep(seconds)
+        assert (calls() - before) / seconds <= 1.5
+
+
+def test_stats_count_what_there_is(redis_broker, actors, consume):
+    for line in "abcd":
+        actors.note.send(line)
+    actors.note.send_with_options(args=("late",), delay=60_000)
+    consumer = consume(redis_broker, prefetch=2)
+    consumer.nack(next(consumer))
+    found = stats(redis_broker)
+    assert (found.ready, found.delayed, found.in_flight, found.dead) == (2, 1, 1, 1)
+    assert 0 <= found.waited < 5
+    assert redis_broker.stats(["empty"])["empty"].waited == 0
+
+
+def test_flush_leaves_nothing_and_join_waits_for_all(redis_broker, actors, consume):
+    actors.note.send("a")
+    actors.note.send_with_options(args=("late",), delay=60_000)
+    drain(consume(redis_broker))
+    redis_broker.flush("default")
+    redis_broker.join("default", timeout=1000)
+    assert keys(redis_broker) <= {"__workers__", "__looks__"}
+
+
+FORKS = """
+import json, os, sys, warnings
+warnings.simplefilter("ignore")
+from django.conf import settings
+settings.configure(SECRET_KEY="of a test")
+import django
+django.setup()
+from scalekit.queue.brokers.redis import RedisBroker
+from tests.integration.queue.on_redis.crew import actors_on
+
+broker = RedisBroker("default", **json.loads(sys.argv[1]))
+note = actors_on(broker).note
+note.send("the parent's")
+note.send("the child's")
+parents = broker.consume("default", prefetch=1, timeout=50)
+held = next(parents)
+before = broker.broker_id
+child = os.fork()
+if child:
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    stats = broker.stats(["default"])["default"]
+    print(json.dumps([code, stats.ready, stats.in_flight]))
+else:
+    consumer = broker.consume("default", prefetch=5, timeout=50)
+    consumer.ack(held)
+    got = next(consumer)
+    lives = broker.heartbeat._thread.is_alive()
+    os._exit(0 if got.args == ("the child's",) and broker.broker_id != before and lives else 1)
+"""
+
+
+def test_forked_process_is_a_worker_of_its_own(redis_options):
+    """It acknowledges nothing of its parent's, and gives its own signs of life."""
+    argv = [sys.executable, "-c", FORKS, json.dumps(redis_options)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert found.stdout.strip() == "[0, 0, 2]", found.stderr
