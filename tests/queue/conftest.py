@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -59,13 +60,23 @@ def work_off(broker):
                 worker.join()
                 if not is_due_soon():
                     break
-                worker.pause()  # SQLite in memory lets one connection write, and the other fail
-                relay("default")
-                worker.resume()
+                with resting(worker):
+                    relay("default")
         finally:
             worker.stop()
 
     return work
+
+
+@contextmanager
+def resting(worker):
+    """Keep the threads of `worker` from running jobs: of two that write, SQLite in memory lets one fail."""
+    for thread in worker.workers:
+        thread.pause()
+        thread.paused_event.wait()
+    yield
+    for thread in worker.workers:
+        thread.resume()
 
 
 def is_due_soon():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from django.db import connection
 
@@ -63,6 +64,60 @@ def leave_a_connection():
 @task
 def quit_python():
     raise SystemExit(3)
+
+
+@task(max_retries=1, min_backoff=0.02, max_backoff=timedelta(seconds=90), time_limit=60)
+def hurried():
+    done.append("hurried")
+
+
+@task(unique_for=timedelta(hours=1))
+def once_an_hour(*args, fail=False, **kwargs):
+    done.append(args)
+    if fail:
+        raise ValueError("no luck")
+
+
+@task(shard=("users", "owner_id"))
+def placed(owner_id):
+    done.append(owner_id)
+
+
+@task(record=False)
+def unrecorded(word):
+    done.append(word)
+
+
+@task
+def give_back(value):
+    return value
+
+
+@task
+def give_back_infinity(*_):
+    return [float("inf")]
+
+
+@task(time_limit=0.2, max_retries=0)
+async def sleep_for_long():
+    await asyncio.sleep(60)
+
+
+@task
+async def time_out_by_itself():
+    raise TimeoutError
+
+
+@task
+def skip_me():
+    from dramatiq.middleware import SkipMessage
+
+    raise SkipMessage
+
+
+@task
+def interrupt_python():
+    raise KeyboardInterrupt
 
 
 def plain_function():

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from dramatiq import Message
 
 from scalekit.core.context import unit_of_work
 from scalekit.queue.frameworks import framework
+from scalekit.queue.models import TaskRecord
 from tests.queue.sample_tasks import (
     TENANT,
     attempt,
     explode,
     give_back_a_set,
+    interrupt_python,
     note,
     ponder,
     quit_python,
     recall,
     shout,
+    skip_me,
+    sleep_for_long,
     think,
+    time_out_by_itself,
 )
 
 NOTE = "tests.queue.sample_tasks.note"
@@ -254,3 +261,45 @@ def test_refusal_does_not_log_arguments(broker, work_off, send, caplog):
         send("os.system", ["secret"], {})
         work_off()
     assert "secret" not in "".join(r.getMessage() for r in caplog.records if "scalekit" in r.name)
+
+
+def test_async_task_is_ended_at_its_time_limit(broker, work_off):
+    result = sleep_for_long.enqueue()
+    work_off()
+    result.refresh()
+    assert result.errors[0].exception_class_path.endswith(".TimeLimitExceeded")
+    assert "0.2 seconds" in result.errors[0].traceback
+
+
+def test_timeout_of_an_async_tasks_own_is_not_taken_for_its_limit(broker, work_off, settings):
+    settings.SCALEKIT_QUEUE_MAX_RETRIES = 0
+    result = time_out_by_itself.enqueue()
+    work_off()
+    result.refresh()
+    assert result.errors[0].exception_class is TimeoutError
+
+
+@pytest.mark.parametrize("ending", [skip_me, quit_python, interrupt_python])
+def test_however_a_task_ends_its_record_says_so(broker, work_off, settings, ending):
+    settings.SCALEKIT_QUEUE_MAX_RETRIES = 0
+    result = ending.enqueue()
+    work_off()
+    result.refresh()
+    assert result.status == "FAILED"
+
+
+def test_job_of_a_message_that_is_too_old_is_failed_and_not_run(broker, work_off, done):
+    result = note.using(run_after=timezone.now() + timedelta(seconds=1)).enqueue()
+    TaskRecord.objects.update(options={"max_age": -1})
+    work_off()
+    result.refresh()
+    assert (result.status, done) == ("FAILED", [])
+
+
+def test_retries_and_backoff_of_the_task_count_more_than_the_settings(broker, work_off, settings):
+    settings.SCALEKIT_QUEUE_MAX_RETRIES = 99
+    result = explode.enqueue()
+    TaskRecord.objects.update(options={"max_retries": 1, "min_backoff": 1, "max_backoff": 1})
+    work_off()
+    result.refresh()
+    assert (result.status, result.attempts) == ("FAILED", 2)
