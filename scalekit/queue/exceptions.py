@@ -17,6 +17,14 @@ class BrokerUnreachable(QueueError):
     """The broker does not answer. Start it, or correct SCALEKIT_QUEUE_BROKER."""
 
 
+class MiddlewareInvalid(QueueError):
+    """The middleware that the options of a broker name cannot be used."""
+
+
+class QueueDiffers(QueueError):
+    """The server has a queue of this name that was declared in another way."""
+
+
 class MessageRefused(QueueError):
     """A message asked for something that no message may ask for.
 

@@ -1,7 +1,8 @@
 """The brokers of SCALEKIT_QUEUE_BROKER, each made on first use.
 
-"scalekit.queue.brokers.redis.RedisBroker"      Redis or Valkey
-"scalekit.queue.brokers.memory.MemoryBroker"    this process only, for tests
+"scalekit.queue.brokers.redis.RedisBroker"         Redis or Valkey
+"scalekit.queue.brokers.rabbitmq.RabbitMQBroker"   RabbitMQ
+"scalekit.queue.brokers.memory.MemoryBroker"       this process only, for tests
 """
 
 from __future__ import annotations

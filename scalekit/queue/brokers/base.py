@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scalekit.queue.exceptions import DependencyMissing
+from django.utils.module_loading import import_string
+
+from scalekit.queue.exceptions import DependencyMissing, MiddlewareInvalid
 
 try:
     from dramatiq import Broker, middleware
@@ -52,6 +54,9 @@ class DeadMessage:
 class QueueBroker(Broker, ABC):
     """A broker made as ``BACKEND(alias, **OPTIONS)``.
 
+    `middleware`, one of the options of every broker, is a list of dotted paths of Dramatiq middleware of
+    others, which is made without arguments and stands after ours.
+
     Beyond Dramatiq's own contract, `enqueue` raises `PublishFailed` whenever the server did not confirm the
     message (which may have arrived all the same), whatever the client library calls it, and answers within
     seconds also when the server hangs.
@@ -61,48 +66,59 @@ class QueueBroker(Broker, ABC):
         False  # whether a delayed message lies in the server, not in a worker
     )
 
-    def __init__(self, alias: str, **options: Any) -> None:
-        super().__init__(middleware=scalekit_middleware(), **options)
+    def __init__(self, alias: str, *, middleware: Iterable[str] = (), **options: Any) -> None:
+        others = [_made(path) for path in middleware]
+        super().__init__(middleware=[*scalekit_middleware(), *others], **options)
         self.alias = alias
 
     @abstractmethod
     def ping(self, timeout: float = 1.0) -> None:
         """Return if the broker answers within `timeout` seconds, else raise `BrokerUnreachable`."""
 
+    @abstractmethod
     def enqueue_many(self, messages: Sequence[Any]) -> None:
         """Publish all, in as few round trips as the server allows, in order.
 
         Raises `PublishFailed` unless the server confirmed every one; then any of them may have arrived.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def retry(self, message: Any, delay: int) -> None:
         """Store `message`, which this process holds, to be delivered again in `delay` milliseconds.
 
         It is acknowledged in the same step where the server can do that, else after it was stored; a later
         `ack` of it does nothing. Raises `PublishFailed`, and then this process holds it still.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def stats(self, queues: Iterable[str]) -> dict[str, QueueStats]:
         """Return what waits in each of `queues`. Raises `BrokerUnreachable`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dead_messages(self, queue: str, limit: int) -> list[DeadMessage]:
         """Return some of the dead letters of `queue`, the oldest first. Raises `BrokerUnreachable`.
 
         They stay until `forget_dead`; several processes may see the same ones.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def forget_dead(self, queue: str, ids: Sequence[str]) -> None:
         """Remove dead letters that `dead_messages` has returned. Raises `BrokerUnreachable`."""
-        raise NotImplementedError
 
     @property
     def where(self) -> str:
         """Where the broker is, for people, without its password."""
         return self.alias
+
+
+def _made(path: str) -> Any:
+    try:
+        return import_string(path)()
+    except (ImportError, TypeError) as error:
+        raise MiddlewareInvalid(
+            f"The broker's middleware {path!r} cannot be made: {error}. Correct SCALEKIT_QUEUE_BROKER; "
+            f"middleware that needs arguments needs a subclass that knows them."
+        ) from error
 
 
 def scalekit_middleware() -> list[Any]:
