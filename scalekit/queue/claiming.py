@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=30)
 BATCH = 500
 WINDOW = 5000  # due rows, the longest due first, among which the priority decides
+
+SETTLE, REMOVE = (
+    Path(__file__).with_name(f"{name}.sql").read_text() for name in ("settle", "remove")
+)
 
 COLUMNS = (
     *("id", "kind", "path", "queue_name", "priority", "backend", "args", "kwargs", "options"),
@@ -83,11 +88,24 @@ def confirm(database: str, rows: Iterable[TaskRecord]) -> None:
     for row in rows:
         groups[row.publications, row.kept, _parking(row)].append(row.pk)
     for (token, kept, seconds), ids in groups.items():
-        ours = _held(database, ids, token)
-        if kept:
-            ours.update(publish_at=Now() + timedelta(seconds=seconds))
+        if _may_settle_lazily(database):
+            _settle_lazily(database, ids, token, seconds if kept else None)
+        elif kept:
+            _held(database, ids, token).update(publish_at=Now() + timedelta(seconds=seconds))
         else:
-            ours.delete()
+            _held(database, ids, token).delete()
+
+
+def _may_settle_lazily(database: str) -> bool:
+    """Tell whether a commit that does not wait for the disk would be that of the settling alone."""
+    connection = connections[database]
+    return connection.vendor == "postgresql" and connection.get_autocommit()
+
+
+def _settle_lazily(database: str, ids: Sequence[UUID], token: int, seconds: float | None) -> None:
+    sql, when = (REMOVE, []) if seconds is None else (SETTLE, [seconds])
+    with connections[database].cursor() as cursor:
+        cursor.execute(sql, [*when, list(ids), token])
 
 
 def give_back(database: str, rows: Sequence[TaskRecord], delay: float) -> None:

@@ -11,7 +11,7 @@ from scalekit.queue.brokers import default_broker
 from scalekit.queue.claiming import claim_unpublished, confirm
 from scalekit.queue.commits import is_around_a_test, real_transactions, when_all_commit
 from scalekit.queue.events import FAST_PATH_LEFT
-from scalekit.queue.exceptions import PublishFailed
+from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
 from scalekit.queue.publishing import FactsThen, message_of, publish
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scalekit.queue")
 
 BREAK_SECONDS = 5.0  # for which a broker that failed is left alone by this process
+PROBE_SECONDS = 0.5  # that one request in that time may wait for a broker that hangs
 HEAD_START = 2.0  # seconds for which the relay leaves a new row to the fast path
 
 breakers = Breakers(BREAK_SECONDS)
@@ -88,7 +89,7 @@ class Departure:
 
     def _publish(self) -> None:
         broker = default_broker()
-        if not breakers[broker].allows():
+        if not _may_try(broker):
             FAST_PATH_LEFT.emit(database=self._database, jobs=len(self._rows))
             return
         if leaving := self._still_ours():
@@ -105,6 +106,21 @@ class Departure:
             for row in claim_unpublished(self._database, [row.pk for row, _ in self._rows])
         }
         return [(claimed[row.pk], facts) for row, facts in self._rows if row.pk in claimed]
+
+
+def _may_try(broker: QueueBroker) -> bool:
+    """Tell whether to publish; a broker that has failed is asked first, which takes no longer than a probe."""
+    breaker = breakers[broker]
+    if not breaker.is_open:
+        return True
+    if not breaker.allows():
+        return False
+    try:
+        broker.ping(PROBE_SECONDS)
+    except BrokerUnreachable:
+        breaker.failed()
+        return False
+    return True
 
 
 def _hand_over(broker: QueueBroker, rows: Sequence[TaskRecord], messages: Sequence[Any]) -> None:

@@ -31,7 +31,7 @@ def hold(database: str, name: str, seconds: float) -> bool:
     """Take the lease `name` for so many seconds, or renew it; False while another process has it."""
     rows = Lease.objects.using(database).filter(name=name)
     until = Now() + timedelta(seconds=seconds)
-    if rows.filter(Q(holder=me()) | Q(until__lt=Now())).update(holder=me(), until=until):
+    if rows.filter(Q(holder=me()) | Q(until__lte=Now())).update(holder=me(), until=until):
         return True
     if rows.exists():
         return False
@@ -49,7 +49,7 @@ def let_go(database: str, name: str) -> None:
 def beat(database: str, name: str) -> None:
     """Say, now and then, that some process does `name`. Whoever does so last is the holder."""
     key, now = (database, name, os.getpid()), time.monotonic()
-    if now < _beaten.get(key, now) + BEAT_SECONDS and key in _beaten:
+    if key in _beaten and now < _beaten[key] + BEAT_SECONDS:
         return
     until = Now() + timedelta(seconds=ALIVE_SECONDS)
     rows = Lease.objects.using(database)

@@ -9,7 +9,6 @@ finds the row: `scalekit.queue.relay`.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,10 @@ from scalekit.queue.commits import is_by_hand, real_transactions, when_all_commi
 from scalekit.queue.conf import settings
 from scalekit.queue.events import JOB_STORED
 from scalekit.queue.fast_path import HEAD_START, depart
+from scalekit.queue.listening import wake
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.publishing import FactsThen, message_of
+from scalekit.queue.storing import insert, insert_by_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ def put_unique(row: TaskRecord) -> TaskRecord:
     leaving = _prepare([row], database, facts)
     holder = None
     while holder is None:  # again, if the one that was in the way has ended meanwhile
-        TaskRecord.objects.using(database).bulk_create([row], ignore_conflicts=True)
+        insert_by_columns([row], database, HEAD_START if leaving else 0.0, ignore_conflicts=True)
         holder = holders.first()
     if holder.pk == row.pk:
         _let_go([row], leaving, database, facts)
@@ -89,25 +90,19 @@ def _transactions_without_an_outbox(database: str) -> list[BaseDatabaseWrapper]:
 
 def _store(rows: Sequence[TaskRecord], database: str, facts: FactsThen) -> None:
     leaving = _prepare(rows, database, facts)
-    if len(rows) == 1:
-        rows[0].save(using=database, force_insert=True)
-    else:
-        TaskRecord.objects.using(database).bulk_create(rows)
+    insert(rows, database, HEAD_START if leaving else 0.0)
     _let_go(rows, leaving, database, facts)
 
 
 def _prepare(rows: Sequence[TaskRecord], database: str, facts: FactsThen) -> list[TaskRecord]:
-    """Fill in the facts and when the relay may publish; return the rows that take the fast path before that."""
-    leaving = [row for row in rows if row.publish_at is None and not _is_later(row)]
-    if is_by_hand(connections[database]):  # Django calls nobody when that commits
-        leaving, head_start = [], timedelta()
-    else:
-        head_start = timedelta(seconds=HEAD_START)
+    """Fill in the facts, and when what is for later is due; return what takes the fast path."""
     for row in rows:
         row.options = {**row.options, "scalekit": facts.then}
-        if row.publish_at is None:
-            row.publish_at = row.run_after if _is_later(row) else Now() + head_start
-    return leaving
+        if row.publish_at is None and _is_later(row):
+            row.publish_at = row.run_after
+    if is_by_hand(connections[database]):  # Django calls nobody when that commits
+        return []
+    return [row for row in rows if row.publish_at is None]
 
 
 def _is_later(row: TaskRecord) -> bool:
@@ -123,3 +118,5 @@ def _let_go(
         )
     if leaving:
         depart(connections[database], leaving, facts)
+    elif is_by_hand(connections[database]):
+        wake(database)

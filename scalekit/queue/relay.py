@@ -139,4 +139,5 @@ def _bury(database: str, row: TaskRecord, error: Exception) -> None:
 
 def _lateness(rows: Sequence[Any]) -> float:
     """Return for how many seconds the first of `rows` to be due has waited for a relay."""
-    return max(0.0, *((row.now - row.publish_at).total_seconds() for row in rows))
+    late: list[float] = [(row.now - row.publish_at).total_seconds() for row in rows]
+    return max(0.0, *late)

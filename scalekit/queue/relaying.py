@@ -96,7 +96,8 @@ def _keep_doing(duty: Duty, database: str, stop: Event) -> None:
 
 
 def _pause(duty: Duty, failures: int) -> float:
-    return min(LONGEST_PAUSE, max(1.0, duty.every) * 2 ** min(failures - 1, 10))
+    doubled: float = max(1.0, duty.every) * 2 ** min(failures - 1, 10)
+    return min(LONGEST_PAUSE, doubled)
 
 
 def _rest(duty: Duty, database: str, stop: Event) -> None:
