@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
@@ -127,6 +127,8 @@ def _attempt(entry: Entry, due_at: datetime, database: str) -> None:
         return
     try:
         job = fire(entry, due_at, database)
+    except (OperationalError, InterfaceError):  # no entry's fault
+        raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one entry, the others are due
         _failed(entry.name, error)
         return
