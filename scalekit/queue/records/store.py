@@ -39,8 +39,15 @@ _OF_NO_USE = (DataError, IntegrityError, NotSupportedError)
 
 def submit(database: str, step: Step) -> Answer:
     """Write `step` together with what other threads want written. Raises `StoreUnreachable`."""
-    group = _groups.setdefault(database, GroupCommit(partial(_write, database)))
-    return reaching(database, lambda: group.submit(step))
+    return reaching(database, lambda: group_of(database).submit(step))
+
+
+def group_of(database: str) -> GroupCommit[Step, Answer]:
+    """Return what the threads of this process write to `database` by."""
+    found = _groups.get(database)
+    if found is None:  # of two threads, both get the first
+        found = _groups.setdefault(database, GroupCommit(partial(_write, database)))
+    return found
 
 
 def reaching(database: str, func: Callable[[], T]) -> T:
