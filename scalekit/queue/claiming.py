@@ -29,8 +29,8 @@ LEASE = timedelta(seconds=30)
 BATCH = 500
 WINDOW = 5000  # due rows, the longest due first, among which the priority decides
 
-SETTLE, REMOVE = (
-    Path(__file__).with_name(f"{name}.sql").read_text() for name in ("settle", "remove")
+CLAIM, SETTLE, REMOVE = (
+    Path(__file__).with_name(f"{name}.sql").read_text() for name in ("claim", "settle", "remove")
 )
 
 COLUMNS = (
@@ -52,11 +52,19 @@ def due_rows(database: str) -> QuerySet[TaskRecord]:
 
 def claim_due(database: str, limit: int = BATCH) -> list[TaskRecord]:
     """Take up to `limit` due rows for this publisher; the most urgent first, then the longest due."""
+    if _is_alone(database):
+        return _claim_in_one_statement(database, limit)
     due = due_rows(database)
     if connections[database].features.allow_sliced_subqueries_with_in:
         # Sorting all that is due by priority, for each batch, would take longer than publishing it.
         due = due.filter(pk__in=due.order_by("publish_at").values("pk")[:WINDOW])
     return _claim(database, due.order_by("-priority", "publish_at")[:limit])
+
+
+def _claim_in_one_statement(database: str, limit: int) -> list[TaskRecord]:
+    numbers = {"window": WINDOW, "limit": limit, "lease": LEASE.total_seconds()}
+    rows = list(TaskRecord.objects.using(database).raw(CLAIM, numbers))
+    return sorted(rows, key=lambda row: (-row.priority, row.publish_at))
 
 
 def claim_unpublished(database: str, ids: Iterable[UUID]) -> list[TaskRecord]:
@@ -88,7 +96,7 @@ def confirm(database: str, rows: Iterable[TaskRecord]) -> None:
     for row in rows:
         groups[row.publications, row.kept, _parking(row)].append(row.pk)
     for (token, kept, seconds), ids in groups.items():
-        if _may_settle_lazily(database):
+        if _is_alone(database):
             _settle_lazily(database, ids, token, seconds if kept else None)
         elif kept:
             _held(database, ids, token).update(publish_at=Now() + timedelta(seconds=seconds))
@@ -96,8 +104,8 @@ def confirm(database: str, rows: Iterable[TaskRecord]) -> None:
             _held(database, ids, token).delete()
 
 
-def _may_settle_lazily(database: str) -> bool:
-    """Tell whether a commit that does not wait for the disk would be that of the settling alone."""
+def _is_alone(database: str) -> bool:
+    """Tell whether a statement here is a transaction of its own, on PostgreSQL: nothing else commits with it."""
     connection = connections[database]
     return connection.vendor == "postgresql" and connection.get_autocommit()
 

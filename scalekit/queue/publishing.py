@@ -30,7 +30,7 @@ def publish(broker: QueueBroker, messages: Sequence[Any], tasks: Sequence[str]) 
     Raises `PublishFailed` where the broker did not confirm all of them.
     """
     try:
-        _enqueue(broker, messages)
+        broker.enqueue_many(messages)
     except PublishFailed:
         _announce(PUBLISH_FAILED, messages, tasks)
         raise
@@ -50,14 +50,6 @@ def publish_now(broker: QueueBroker, message: Any, delay: int | None) -> None:
         PUBLISH_FAILED.emit(**labels)
         raise
     JOB_ENQUEUED.emit(**labels)
-
-
-def _enqueue(broker: QueueBroker, messages: Sequence[Any]) -> None:
-    try:
-        broker.enqueue_many(messages)
-    except NotImplementedError:
-        for message in messages:
-            broker.enqueue(message)
 
 
 def _announce(event: Any, messages: Sequence[Any], tasks: Sequence[str]) -> None:
