@@ -243,6 +243,22 @@ class LimitHolder(models.Model):
         )
 
 
+class LimitWaiter(models.Model):
+    """One job that waits for a place, in the order in which they came."""
+
+    name = models.CharField(max_length=LONGEST_PATH)
+    job = models.UUIDField(unique=True)
+    database = models.CharField(max_length=LONGEST_PATH, help_text=_("That has its row."))
+    since = models.DateTimeField(db_default=Now())
+    called_at = models.DateTimeField(
+        null=True, help_text=_("When a place was free for it that it has not taken yet.")
+    )
+
+    class Meta:  # noqa: D106 - Django's
+        default_permissions = ()
+        indexes = (models.Index(fields=["name", "id"], name="scalekit_queue_waiters"),)
+
+
 class PausedQueue(models.Model):
     """A queue from which no worker takes jobs."""
 

@@ -142,6 +142,35 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="LimitWaiter",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=255)),
+                ("job", models.UUIDField(unique=True)),
+                ("database", models.CharField(help_text="That has its row.", max_length=255)),
+                (
+                    "since",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "called_at",
+                    models.DateTimeField(
+                        help_text="When a place was free for it that it has not taken yet.",
+                        null=True,
+                    ),
+                ),
+            ],
+            options={
+                "default_permissions": (),
+                "indexes": [models.Index(fields=["name", "id"], name="scalekit_queue_waiters")],
+            },
+        ),
+        migrations.CreateModel(
             name="TaskGroup",
             fields=[
                 ("id", models.UUIDField(primary_key=True, serialize=False)),
