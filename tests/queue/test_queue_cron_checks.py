@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -121,3 +122,12 @@ def test_an_unknown_entry_cannot_be_run(broker, settings):
     settings.SCALEKIT_QUEUE_CRON = {"nightly": NIGHTLY}
     with pytest.raises(CommandError, match="Known are: nightly"):
         cron("--run=weekly")
+
+
+def test_the_lines_of_the_page_are_right(broker, settings):
+    page = Path(__file__).parents[2] / "docs/howto/cron.md"
+    lines: dict[str, dict] = {}
+    exec(page.read_text().split("```python\n")[1].split("```")[0], lines)
+    shown = lines["SCALEKIT_QUEUE_CRON"]
+    assert len(shown) == 3
+    assert flaws(settings, **{name: {**entry, "TASK": NOTE} for name, entry in shown.items()}) == []
