@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import close_old_connections, connections
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Max, Q
 from django.db.models.functions import Coalesce, Now
 
 from scalekit.queue.brokers import default_broker
@@ -69,8 +69,8 @@ class Watch(Generic[T]):
 
     def look_once(self) -> None:
         """Look; what goes wrong is logged once, until it goes well again."""
-        close_old_connections()
         try:
+            close_old_connections()
             self._seen = (time.monotonic(), self._look())
             self._failing = False
         except Exception as error:  # noqa: BLE001 - of a server, whichever it is; the next look follows
@@ -129,5 +129,6 @@ def rows_waiting() -> Rows:
 
 
 def _oldest(alias: str, which: Q, since: Any) -> float | None:
-    oldest = TaskRecord.objects.using(alias).filter(which).aggregate(at=Min(since), now=Now())
-    return None if oldest["at"] is None else (oldest["now"] - oldest["at"]).total_seconds()
+    age = ExpressionWrapper(Now() - since, output_field=DurationField())
+    longest = TaskRecord.objects.using(alias).filter(which).aggregate(age=Max(age))["age"]
+    return None if longest is None else longest.total_seconds()

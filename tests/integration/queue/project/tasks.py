@@ -88,6 +88,12 @@ def work_as(name, seconds):
     write(f"{name} finished {os.getpid()}")
 
 
+@task
+def nap(seconds, name):
+    time.sleep(seconds)
+    write(name)
+
+
 _hoard = []
 
 
@@ -133,3 +139,17 @@ def give_out():
     write("attempt")
     time.sleep(0.5)
     raise ValueError("it always fails")
+
+
+def note_span(seconds):
+    """Write into the table `span` from when to when this was."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO span (began) VALUES (clock_timestamp()) RETURNING id")
+        [id_] = cursor.fetchone()
+        time.sleep(seconds)
+        cursor.execute("UPDATE span SET ended = clock_timestamp() WHERE id = %s", [id_])
+
+
+@actor(concurrency=1)
+def one_at_a_time_too():
+    note_span(0.05)
