@@ -11,7 +11,7 @@ from django.db import transaction
 from dramatiq import pipeline
 
 from scalekit.core.events import events
-from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
+from scalekit.queue.exceptions import BrokerUnreachable
 from scalekit.queue.execution import task_actor
 from scalekit.testing.fakes import captured_events
 from tests.integration.queue.conftest import eventually
@@ -57,21 +57,30 @@ class TestOwnBroker:
             assert time.monotonic() - begin < 2
         assert failed == [result.id]
 
-    def test_job_that_a_hanging_broker_did_not_confirm_may_run(
-        self, broker, own_valkey, start_worker, journal
+    def test_job_that_a_hanging_broker_did_not_confirm_is_run_once(
+        self, broker, own_valkey, start_worker, start_relay, journal
     ):
+        """The broker has it after all, and the relay publishes it again: the second copy finds it claimed."""
         note.enqueue("warm")
-        with own_valkey.frozen(), pytest.raises(PublishFailed, match="may or may not run"):
+        with own_valkey.frozen():
             note.enqueue("not confirmed")
         assert eventually(lambda: broker.client.llen("dramatiq:default") == 2)
+        start_relay().ready()
+        assert eventually(lambda: broker.client.llen("dramatiq:default") == 3)
         start_worker().ready()
-        assert eventually(lambda: sorted(journal()) == ["not confirmed", "warm"])
+        assert eventually(lambda: broker.client.hlen("dramatiq:default.msgs") == 0)
+        assert sorted(journal()) == ["not confirmed", "warm"]
 
-    def test_broker_down_outside_a_transaction_raises(self, broker, own_valkey, failed):
+    def test_job_outside_a_transaction_waits_for_the_broker_too(
+        self, broker, own_valkey, failed, start_worker, start_relay, journal
+    ):
         own_valkey.kill()
-        with pytest.raises(PublishFailed, match="did not confirm"):
-            note.enqueue("not enqueued")
-        assert len(failed) == 1
+        result = note.enqueue("stored")
+        assert failed == [result.id]
+        own_valkey.start()
+        start_relay().ready()
+        start_worker().ready()
+        assert eventually(lambda: journal() == ["stored"])
 
     def test_connections_from_before_a_restart_do_not_fail_the_next_job(self, broker, own_valkey):
         note.enqueue("before")
@@ -80,8 +89,10 @@ class TestOwnBroker:
         note.enqueue("after")
         assert broker.client.llen("dramatiq:default") == 2
 
-    def test_retry_waits_for_a_broker_that_is_down(self, broker, own_valkey, start_worker, journal):
-        """Dramatiq itself loses the job here: it acknowledges what it could not enqueue again."""
+    def test_task_that_fails_while_there_is_no_broker_is_run_again(
+        self, broker, own_valkey, start_worker, start_relay, journal
+    ):
+        start_relay().ready()
         start_worker().ready()
         stumble.enqueue(0.5)
         assert eventually(lambda: journal() == ["attempt 1"])
@@ -100,17 +111,6 @@ class TestOwnBroker:
         time.sleep(4)  # the limit is 2 s, and looked at once a second
         own_valkey.start()
         assert eventually(lambda: journal() == ["attempt", "attempt"], 30)
-
-    def test_delayed_job_survives_a_restart_of_the_broker(
-        self, broker, own_valkey, start_worker, journal
-    ):
-        start_worker().ready()
-        call_out.send_with_options(args=("late",), delay=2500)
-        assert eventually(lambda: not broker.client.llen("dramatiq:default.DQ"))
-        own_valkey.kill()
-        time.sleep(0.5)
-        own_valkey.start()
-        assert eventually(lambda: journal() == ["LATE"])
 
     def test_ping_says_that_it_is_down(self, broker, own_valkey):
         broker.ping()
@@ -140,31 +140,45 @@ def forged(**changes):
     return json.dumps({**message, **changes})
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\xff\xfe no text",
-        b"{}",
-        b"[" * 100_000,
-        forged(queue_name="another"),
-        forged(options=[]),
-        forged(options={"redis_message_id": None}),
-        forged(args={}),
-        forged(kwargs=None),
-        forged(surprise=1),
-        forged(message_timestamp="x"),
-    ],
-    ids=lambda data: str(data[:12]),
-)
-def test_unreadable_message_is_dead_and_harms_no_neighbour(broker, start_worker, journal, data):
-    for number in range(5):
+UNREADABLE = [
+    b"\xff\xfe no text",
+    b"{}",
+    b"[" * 100_000,
+    forged(queue_name="another"),
+    forged(options=[]),
+    forged(args={}),
+    forged(kwargs=None),
+    forged(surprise=1),
+    forged(message_timestamp="x"),
+]
+
+
+def test_unreadable_messages_are_dead_and_harm_no_neighbour(broker, start_worker, journal):
+    for number, data in enumerate(UNREADABLE):
         note.enqueue(number)
-    write_raw(broker, data)
-    for number in range(5, 10):
-        note.enqueue(number)
+        write_raw(broker, data)
+    note.enqueue("last")
     start_worker().ready()
-    assert eventually(lambda: len(journal()) == 10)
-    assert eventually(lambda: broker.client.zcard(f"{broker.namespace}:default.XQ") == 1)
+    assert eventually(lambda: len(journal()) == len(UNREADABLE) + 1)
+    assert eventually(lambda: broker.stats(["default"])["default"].dead == len(UNREADABLE))
+    dead = broker.dead_messages("default", 100)
+    assert {message.reason for message in dead} == {"unreadable"}
+    assert sorted(message.raw for message in dead) == sorted(
+        data.encode() if isinstance(data, str) else data for data in UNREADABLE
+    )
+
+
+def test_message_that_names_the_place_of_another_takes_nothing_from_it(
+    broker, start_worker, journal
+):
+    """Whatever id a message says it has, it is acknowledged under the one it was found by."""
+    note.enqueue("fine")
+    (place,) = broker.client.hkeys(f"{broker.namespace}:default.msgs")
+    write_raw(broker, forged(options={"redis_message_id": place.decode(), "backend": "default"}))
+    write_raw(broker, forged(options={"redis_message_id": None, "backend": "default"}))
+    start_worker().ready()
+    assert eventually(lambda: journal() == ["fine"])
+    assert eventually(lambda: broker.stats(["default"])["default"].dead == 2)
 
 
 @pytest.mark.parametrize(

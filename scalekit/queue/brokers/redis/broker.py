@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from scalekit.queue.brokers.base import DeadMessage, QueueBroker, QueueStats
 from scalekit.queue.brokers.redis import scripts
-from scalekit.queue.brokers.redis.connections import UNANSWERED, Address, reaching
+from scalekit.queue.brokers.redis.connections import UNANSWERED, Address, close, reaching
 from scalekit.queue.brokers.redis.consumer import RedisConsumer
 from scalekit.queue.brokers.redis.heartbeat import Heartbeat
 from scalekit.queue.brokers.redis.holdings import Holdings
@@ -130,7 +130,7 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
             try:
                 client.ping()
             finally:
-                client.close()
+                close(client)
 
     def stats(self, queues: Iterable[str]) -> dict[str, QueueStats]:
         queues = list(queues)
@@ -152,7 +152,7 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
     def close(self) -> None:
         """End the signs of life, and the connections."""
         self.heartbeat.stop()
-        self.client.close()
+        close(self.client)
         super().close()
 
     def do_purge(self, queue: str) -> None:

@@ -53,7 +53,7 @@ class Address:
             raise ValueError(
                 "url must be redis://[user:password@]host:port/database, or rediss:// for TLS"
             ) from None
-        return Redis(connection_pool=pool)
+        return Redis.from_pool(pool)  # which is closed with it
 
     def _behind_sentinels(self, connect_timeout: float, options: dict[str, Any]) -> Redis:
         bounds = {"socket_connect_timeout": connect_timeout, "socket_timeout": connect_timeout}
@@ -80,6 +80,14 @@ def _host_and_port(sentinel: Any) -> tuple[str, int]:
         return host, int(port or SENTINEL_PORT)
     host, port = sentinel
     return str(host), int(port)
+
+
+def close(client: Redis) -> None:
+    """Close every connection of `client`, those to the Sentinels too."""
+    client.close()
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        sentinel.close()
 
 
 UNANSWERED = (

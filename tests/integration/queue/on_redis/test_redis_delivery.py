@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import redis
 from dramatiq import Worker
 from dramatiq.errors import ActorNotFound, ConnectionClosed
 
@@ -309,6 +310,17 @@ def test_flush_leaves_nothing_and_join_waits_for_all(redis_broker, actors, consu
     redis_broker.flush("default")
     redis_broker.join("default", timeout=1000)
     assert keys(redis_broker) <= {"__workers__", "__looks__"}
+
+
+def test_broker_that_is_closed_leaves_no_connection(scalekit_servers, make_broker, consume):
+    server = scalekit_servers.valkey()
+    broker = make_broker(url=server.url)
+    consumer = consume(broker)
+    assert drain(consumer) == []
+    consumer.close()
+    broker.close()
+    with redis.Redis.from_url(server.url) as client:
+        assert eventually(lambda: len(client.client_list()) == 1)
 
 
 FORKS = """
