@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from scalekit.queue.conf import settings
 from scalekit.queue.duties import duty
-from scalekit.queue.models import InboxEntry, Limit, LimitHolder, TaskGroup
+from scalekit.queue.models import InboxEntry, Limit, LimitHolder, LimitWaiter, TaskGroup
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -19,6 +19,7 @@ BATCH = (
     1000  # rows a statement: one that removes all would hold its locks, and the disk, for as long
 )
 HOUR = 3600
+LONGEST_WAIT = timedelta(days=7)  # one that waits still after that lines up again when it is tried
 UNUSED = timedelta(days=1)  # after which a limit for one value of an argument is taken to be over
 
 
@@ -46,6 +47,7 @@ def forget_limits(database: str) -> None:
     """Forget places and lines that nobody has used for a day; they are made again when they are needed."""
     past = Now() - UNUSED
     _remove(LimitHolder.objects.using(database).filter(until__lt=past))
+    _remove(LimitWaiter.objects.using(database).filter(since__lt=Now() - LONGEST_WAIT))
     _remove(Limit.objects.using(database).filter(theoretical_arrival__lt=past))
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scalekit.queue")
 
-MODULES = ("relay", "sweeping", "housekeeping", "cron.firing")
+MODULES = ("relay", "sweeping", "housekeeping", "limits.waiting", "cron.firing")
 
 LEAST_LEASE = 15.0  # seconds
 LONGEST_PAUSE = 30.0  # seconds between two attempts of what fails

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from scalekit.queue.limits import Limits, Rate, flaws_of, limits_of, places
-from scalekit.queue.limits.admission import Admission, Refusal, admit, leave
-from scalekit.queue.limits.lines import next_time
+from scalekit.queue.limits.admission import Admission, Applicant, Refusal, admit, leave
+from scalekit.queue.limits.lines import has_waiting, next_time
 from scalekit.queue.models import Limit, LimitHolder
 
 SECOND = timedelta(seconds=1)
@@ -126,9 +126,9 @@ class TestLines:
 
     def test_nobody_passes_those_who_wait_in_the_line_behind(self):
         next_time("waiting", 5 * SECOND)
-        assert self.take(behind="waiting") is None
+        assert self.take(behind=has_waiting("waiting")) is None
         set_back("waiting", seconds=10)
-        assert self.take(behind="waiting") is not None
+        assert self.take(behind=has_waiting("waiting")) is not None
 
 
 @pytest.mark.django_db
@@ -141,7 +141,7 @@ class TestAdmission:
 
     def test_job_over_the_concurrency_limit_is_told_when_to_come_back(self):
         limits = Limits("two", "two", concurrency=2)
-        first, second, third = (admit(limits, str(n), has_waited=False) for n in range(3))
+        first, second, third = (admit(limits, Applicant(str(n))) for n in range(3))
         assert None not in {first.place, second.place}
         assert first.place.row != second.place.row
         assert third == Refusal("concurrency", third.delay)
@@ -149,35 +149,35 @@ class TestAdmission:
 
     def test_place_that_was_left_is_taken_by_who_has_waited(self):
         limits = Limits("one", "one", concurrency=1)
-        first = admit(limits, "1", has_waited=False)
-        assert isinstance(admit(limits, "2", has_waited=False), Refusal)
+        first = admit(limits, Applicant("1"))
+        assert isinstance(admit(limits, Applicant("2")), Refusal)
         leave(limits, first.place)
         Limit.objects.update(theoretical_arrival="2100-01-01T00:00:00Z")  # the second waits yet
-        assert isinstance(admit(limits, "3", has_waited=False), Refusal)
-        assert isinstance(admit(limits, "2", has_waited=True), Admission)
+        assert isinstance(admit(limits, Applicant("3")), Refusal)
+        assert isinstance(admit(limits, Applicant("2", has_waited=True)), Admission)
 
     def test_place_whose_holder_gives_no_sign_of_life_is_free(self):
         limits = Limits("one", "one", concurrency=1)
-        admit(limits, "1", has_waited=False)
+        admit(limits, Applicant("1"))
         LimitHolder.objects.update(until="2000-01-01T00:00:00Z")
-        assert isinstance(admit(limits, "2", has_waited=True), Admission)
+        assert isinstance(admit(limits, Applicant("2", has_waited=True)), Admission)
 
     def test_who_lost_its_place_does_not_free_it_for_others(self):
         limits = Limits("one", "one", concurrency=1)
-        lost = admit(limits, "1", has_waited=False)
+        lost = admit(limits, Applicant("1"))
         LimitHolder.objects.update(until="2000-01-01T00:00:00Z")
-        admit(limits, "2", has_waited=True)
+        admit(limits, Applicant("2", has_waited=True))
         leave(limits, lost.place)
-        assert isinstance(admit(limits, "3", has_waited=True), Refusal)
+        assert isinstance(admit(limits, Applicant("3", has_waited=True)), Refusal)
 
     def test_fewer_places_in_a_newer_release_are_the_ones_that_count(self):
         wide, narrow = Limits("n", "n", concurrency=3), Limits("n", "n", concurrency=1)
-        admit(wide, "1", has_waited=True)
-        assert isinstance(admit(narrow, "2", has_waited=True), Refusal)
+        admit(wide, Applicant("1", has_waited=True))
+        assert isinstance(admit(narrow, Applicant("2", has_waited=True)), Refusal)
 
     def test_jobs_over_the_rate_come_back_one_after_the_other(self):
         limits = Limits("slow", "slow", rate=Rate(1, 10))
-        first, *refused = (admit(limits, str(n), has_waited=False) for n in range(4))
+        first, *refused = (admit(limits, Applicant(str(n))) for n in range(4))
         assert first == Admission(0.0)
         delays = [refusal.delay for refusal in refused]
         assert delays == sorted(delays)
@@ -188,11 +188,11 @@ class TestAdmission:
 
     def test_short_waits_are_waited_for_in_the_thread(self):
         limits = Limits("fast", "fast", rate=Rate(4, 1))
-        waits = [admit(limits, str(n), has_waited=False).wait for n in range(4)]
+        waits = [admit(limits, Applicant(str(n))).wait for n in range(4)]
         assert waits == pytest.approx([0, 0.25, 0.5, 0.75], abs=0.2)
 
     def test_job_over_its_rate_keeps_no_place(self):
         limits = Limits("both", "both", rate=Rate(1, 60), concurrency=5)
-        admit(limits, "1", has_waited=False)
-        assert isinstance(admit(limits, "2", has_waited=False), Refusal)
+        admit(limits, Applicant("1"))
+        assert isinstance(admit(limits, Applicant("2")), Refusal)
         assert LimitHolder.objects.exclude(holder="").count() == 1

@@ -29,16 +29,16 @@ def next_time(
     tolerance: timedelta = NO_TIME,
     not_before: timedelta = NO_TIME,
     within: timedelta | None = None,
-    behind: str | None = None,
+    behind: Exists | None = None,
 ) -> timedelta | None:
     """Take the next time in the line `name`, and return how far away it is: at least `not_before`.
 
-    None, and nothing is taken, where it is further away than `within`, or where somebody waits in the
-    line `behind`.
+    None, and nothing is taken, where it is further away than `within`, or the condition `behind` holds: that
+    there are others to come before.
     """
     rows = _rows().filter(name=name)
     with transaction.atomic(using=rows.db):
-        takers = rows if behind is None else rows.exclude(Exists(_waiting_in(behind)))
+        takers = rows if behind is None else rows.exclude(behind)
         if within is not None:
             takers = takers.filter(theoretical_arrival__lte=Now() + tolerance + within)
         taken = Greatest(F("theoretical_arrival"), Now() + not_before) + spacing
@@ -60,11 +60,7 @@ def time_until(name: str) -> timedelta:
 
 def has_waiting(name: str) -> Exists:
     """Return the condition that a time handed out in the line `name` has not come yet."""
-    return Exists(_waiting_in(name))
-
-
-def _waiting_in(name: str) -> QuerySet[Limit]:
-    return _rows().filter(name=name, theoretical_arrival__gt=Now())
+    return Exists(_rows().filter(name=name, theoretical_arrival__gt=Now()))
 
 
 def _rows() -> QuerySet[Limit]:

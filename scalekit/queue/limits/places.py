@@ -17,11 +17,10 @@ from django.db.models.functions import Now
 from scalekit.queue.background import Background
 from scalekit.queue.conf import settings
 from scalekit.queue.leases import lease
-from scalekit.queue.limits.lines import has_waiting
 from scalekit.queue.models import LimitHolder
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
+    from django.db.models import Exists, QuerySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,8 @@ class Place:
 _held: dict[str, Place] = {}
 
 
-def take_place(name: str, count: int, job_id: str, *, behind: str | None) -> Place | None:
-    """Take one of the `count` places of `name`; None if all are held, or somebody waits in the line `behind`."""
+def take_place(name: str, count: int, job_id: str, *, behind: Exists | None) -> Place | None:
+    """Take one of the `count` places of `name`; None if all are held, or the condition `behind` holds."""
     holder = f"{job_id[:40]}:{secrets.token_hex(4)}"  # not the id alone: a second run of the job is another
     row = _take(name, count, holder, behind)
     if row is None and _make_missing(name, count):
@@ -56,10 +55,10 @@ def leave_place(place: Place) -> float:
     return time.monotonic() - place.since
 
 
-def _take(name: str, count: int, holder: str, behind: str | None) -> int | None:
+def _take(name: str, count: int, holder: str, behind: Exists | None) -> int | None:
     free = _rows().filter(name=name, place__lt=count, until__lte=Now())
     if behind is not None:
-        free = free.exclude(has_waiting(behind))
+        free = free.exclude(behind)
     skip_locked = connections[free.db].features.has_select_for_update_skip_locked
     with transaction.atomic(using=free.db):
         locked = free.select_for_update(skip_locked=skip_locked).order_by("place")

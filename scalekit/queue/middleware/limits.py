@@ -14,7 +14,7 @@ from scalekit.queue.exceptions import LimitInvalid, MessageRefused, PublishFaile
 from scalekit.queue.facts import JOB
 from scalekit.queue.jobs import TASK_ACTOR, Job
 from scalekit.queue.limits import OPTIONS, Limits, flaws_of, limits_of
-from scalekit.queue.limits.admission import Refusal, admit, leave, wait_for
+from scalekit.queue.limits.admission import Applicant, Refusal, admit, leave, wait_for
 from scalekit.queue.loading import load_task
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class JobLimits(Middleware):
         if job is None or limits is None:
             return
         try:
-            admission = admit(limits, str(message.message_id), has_waited=_has_waited(job))
+            admission = admit(limits, _applicant(job))
             if isinstance(admission, Refusal):
                 _postpone(broker, job, limits, admission)
         except (DatabaseError, PublishFailed) as error:
@@ -97,11 +97,12 @@ def _function_of(actor: Any) -> Callable[..., Any]:
     return function
 
 
-def _has_waited(job: Job) -> bool:
-    """Tell whether the job has been postponed before; one that was requeued passes for it, too."""
+def _applicant(job: Job) -> Applicant:
+    """Return the job as one that wants to run; one that was requeued passes for postponed."""
+    id_ = str(job.message.message_id)
     if job.record is not None:
-        return job.record.forgiven > 0
-    return bool(job.message.options.get(POSTPONED))
+        return Applicant(id_, job.database, job.record.forgiven > 0)
+    return Applicant(id_, has_waited=bool(job.message.options.get(POSTPONED)))
 
 
 def _postpone(broker: Any, job: Job, limits: Limits, refusal: Refusal) -> NoReturn:

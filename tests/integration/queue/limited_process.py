@@ -37,9 +37,9 @@ def end(id_, when):
 def hold(name, count):
     """Take a place and keep it."""
     from scalekit.queue.limits import Limits
-    from scalekit.queue.limits.admission import admit
+    from scalekit.queue.limits.admission import Applicant, admit
 
-    say(admit(Limits(name, name, concurrency=int(count)), "me", has_waited=False))
+    say(admit(Limits(name, name, concurrency=int(count)), Applicant("me")))
     stop_here()
 
 
@@ -48,14 +48,14 @@ def run(rate, places, seconds):
     from django.db import connection
 
     from scalekit.queue.limits import limits_of
-    from scalekit.queue.limits.admission import Refusal, admit, leave, wait_for
+    from scalekit.queue.limits.admission import Applicant, Refusal, admit, leave, wait_for
 
     options = {"rate_limit": rate or None, "concurrency": int(places) or None}
     limits = limits_of(options, "limited", run, [], {})
     until, has_waited = time.monotonic() + float(seconds), False
     say("Ready.")
     while time.monotonic() < until:
-        found = admit(limits, "job", has_waited=has_waited)
+        found = admit(limits, Applicant("job", has_waited=has_waited))
         has_waited = isinstance(found, Refusal)
         if isinstance(found, Refusal):
             time.sleep(min(found.delay, 0.2))

@@ -12,7 +12,7 @@ from dramatiq.middleware import SkipMessage
 
 from scalekit.queue import group, pipeline, step
 from scalekit.queue.limits import Limits
-from scalekit.queue.limits.admission import Admission, admit, leave
+from scalekit.queue.limits.admission import Admission, Applicant, admit, leave
 from scalekit.queue.limits.places import keeper
 from scalekit.queue.models import TaskRecord
 from tests.integration.queue.processes import environment, eventually
@@ -118,7 +118,7 @@ def test_place_of_a_worker_that_was_killed_is_free_after_its_lease(spawn):
 
 
 def _gets_a_place(limits):
-    found = admit(limits, "other", has_waited=True)
+    found = admit(limits, Applicant("other", has_waited=True))
     if isinstance(found, Admission):
         leave(limits, found.place)
     return isinstance(found, Admission)
