@@ -8,16 +8,18 @@ servers: pytest loads it in every project that has scalekit installed.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from scalekit.testing.cache import FakeClock
-    from scalekit.testing.servers import Postgres, RabbitMQ, Topology, Valkey
+    from scalekit.testing.queue import CapturedJobs
+    from scalekit.testing.servers import Postgres, Process, RabbitMQ, Topology, Valkey
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +92,24 @@ def scalekit_cache() -> Iterator[FakeClock]:
 
     with fresh_cache(), fake_clock() as clock:
         yield clock
+
+
+@pytest.fixture
+def scalekit_jobs() -> Iterator[CapturedJobs]:
+    """Give the jobs that the test enqueues; nothing runs them but `run_jobs()`."""
+    from scalekit.testing.queue import captured_jobs
+
+    with captured_jobs() as jobs:
+        yield jobs
+
+
+@pytest.fixture
+def scalekit_worker(transactional_db: None) -> Iterator[Callable[..., Process]]:  # noqa: ARG001 - committed, to be seen
+    """Give a function that starts a worker process on the databases of the test: ``scalekit_worker("--threads=4")``."""
+    from scalekit.testing.queue import running_worker
+
+    with ExitStack() as stack:
+        yield lambda *arguments, **env: stack.enter_context(running_worker(*arguments, **env))
 
 
 @pytest.hookimpl(wrapper=True)
