@@ -9,7 +9,7 @@ import time
 from benchmarks.cache_tables import show
 from benchmarks.chaos.faults import Storm, write_always
 from benchmarks.chaos.ledger import stumbles
-from benchmarks.chaos.site import THREADS, Site
+from benchmarks.chaos.site import THREADS, WARM, Site
 from benchmarks.queue_peers import peers
 
 RATE = 100  # orders a second
@@ -50,12 +50,13 @@ def settle(site, patience):
 
 def weather(site, options):
     """Let the storm rage over a site; return a row of the table, and whether nothing was lost."""
-    producer = site.produce(options.jobs, RATE)
+    first, end = WARM, WARM + options.jobs
+    producer = site.produce(first, end, RATE)
     storm = Storm(site, options.jobs / RATE)
     storm.rage()
     failed = int(producer.communicate()[0] or 0)
     counts = settle(site, options.patience)
-    owed = counts.orders + (stumbles(options.jobs) if site.peer.retries else 0)
+    owed = counts.orders + (stumbles(first, end) if site.peer.retries else 0)
     extra = max(0, counts.runs - owed)
     row = [
         f"{site.peer.title} {site.peer.version}".strip(),

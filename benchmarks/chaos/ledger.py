@@ -29,11 +29,14 @@ class Ledger:
         for statement in filter(str.strip, TABLES.split(";")):
             self.access.execute(statement)
 
+    def clear(self):
+        self.access.execute("TRUNCATE chaos_order, chaos_run, chaos_effect")
+
     def counts(self):
         *numbers, slowest = self.access.execute(COUNTS)[0]
         return Counts(*numbers, slowest.total_seconds())
 
 
-def stumbles(orders):
-    """Return how many of the jobs 0 to `orders` raise once, and so are run once more on purpose."""
-    return (orders + STUMBLES - 1) // STUMBLES
+def stumbles(first, end):
+    """Return how many of these jobs raise once, and so are run once more on purpose."""
+    return sum(number % STUMBLES == 0 for number in range(first, end))

@@ -1,4 +1,4 @@
-"""The web site: `python -m benchmarks.chaos.producer JOBS RATE` commits orders, each with a job, and counts what failed."""
+"""The web site: `python -m benchmarks.chaos.producer FIRST END RATE` commits orders, each with a job, and counts failures."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def request(peer, number):
 
 
 class Pace:
-    """Numbers below `end`, at most `rate` a second over all threads."""
+    """Numbers from `first` to before `end`, at most `rate` a second over all threads."""
 
-    def __init__(self, end, rate):
-        self.numbers = iter(range(end))
+    def __init__(self, first, end, rate):
+        self.numbers = iter(range(first, end))
         self.due = itertools.count(time.monotonic(), 1 / rate)
         self.lock = threading.Lock()
 
@@ -52,15 +52,15 @@ def browse(peer, pace):
     return failed
 
 
-def main(jobs, rate):
+def main(first, end, rate):
     django.setup()
     from benchmarks.queue_peers import peers
 
-    peer, pace = peers()[os.environ["QUEUE_PEERS"]], Pace(jobs, rate)
+    peer, pace = peers()[os.environ["QUEUE_PEERS"]], Pace(first, end, rate)
     with ThreadPoolExecutor(THREADS) as pool:
         failed = sum(pool.map(browse, [peer] * THREADS, [pace] * THREADS))
     print(failed)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

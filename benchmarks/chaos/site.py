@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ WORKERS, THREADS = 2, 4
 RESTARTS_AFTER = 1.0  # seconds, as a unit of systemd with Restart=always
 NOT_WORKERS = ("run_relay", "resource_tracker", "semaphore_tracker")
 POLL = 0.2
+WARM = 40  # jobs
+LONGEST_START = 60  # seconds
 
 
 class Site:
@@ -52,14 +55,24 @@ class Site:
         ]
         self._keeper = threading.Thread(target=self._keep_running, daemon=True)
         self._keeper.start()
+        self._warm_up()
+
+    def _warm_up(self):
+        """Return when the workers have done something, and forget that they did."""
+        self.produce(0, WARM, 2 * WARM).communicate()
+        deadline = time.monotonic() + LONGEST_START
+        while self.ledger.counts().lost and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.ledger.clear()
 
     @property
     def concurrent(self):
         return "one job at a time" not in self.peer.how
 
-    def produce(self, jobs, rate):
-        """Start the web site; it ends after `jobs` orders."""
-        command = [sys.executable, "-m", "benchmarks.chaos.producer", str(jobs), str(rate)]
+    def produce(self, first, end, rate):
+        """Start the web site; it ends after the orders `first` to before `end`."""
+        numbers = map(str, (first, end, rate))
+        command = [sys.executable, "-m", "benchmarks.chaos.producer", *numbers]
         return subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, text=True)
 
     def close(self):

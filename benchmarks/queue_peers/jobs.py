@@ -33,6 +33,13 @@ def note_start(number):
     redis().rpush("starts", f"{number} {now}")
 
 
+def stall(number):
+    """Tell that this job was begun; the first time, do not come to an end."""
+    note_start(number)
+    if redis().incr(f"stall {number}") == 1:
+        time.sleep(600)
+
+
 class Stumbled(Exception):
     """The job raises the first time."""
 

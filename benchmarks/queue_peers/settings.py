@@ -12,7 +12,7 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": {**json.loads(os.environ["QUEUE_DATABASE"]), "CONN_MAX_AGE": 60}}
 INSTALLED_APPS = ["django.contrib.contenttypes"]
-LOGGING_CONFIG = None
+LOGGING_CONFIG = None  # what a job costs, not what its log line does
 TASKS: dict[str, object] = {}
 
 for key in os.environ["QUEUE_PEERS"].split(","):

@@ -14,7 +14,7 @@ class Dramatiq(Peer):
         return {"BENCH_DRAMATIQ_OPTIONS": self.options}
 
     def worker(self, threads):
-        module = f"{self.app}.worker"
+        module = f"{self.app}.worker:broker"
         return [PYTHON, "-m", "dramatiq", module, "--processes=1", f"--threads={threads}"]
 
 

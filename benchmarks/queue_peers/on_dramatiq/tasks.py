@@ -12,7 +12,6 @@ from benchmarks.queue_peers import jobs
 broker = RedisBroker(
     url=os.environ["QUEUE_REDIS"], namespace="bare", **settings.BENCH_DRAMATIQ_OPTIONS
 )
-dramatiq.set_broker(broker)
 
 
 @dramatiq.actor(broker=broker)

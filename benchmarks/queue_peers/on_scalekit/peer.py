@@ -37,5 +37,8 @@ class Unrecorded(Scalekit):
     title = "scalekit, record=False"
     how = "@task(record=False)"
 
+    def enqueue_many(self, job, numbers):
+        super().enqueue_many(f"{job}_unrecorded", numbers)
+
 
 PEERS = [Scalekit(), Unrecorded()]

@@ -1,33 +1,40 @@
 from __future__ import annotations
 
-import os
+from django.db import transaction
 
 from benchmarks.queue_peers import jobs
-from scalekit.queue import task
-
-RECORD = "scalekit-unrecorded" not in os.environ["QUEUE_PEERS"]
+from scalekit.queue import once, task
 
 
-@task(record=RECORD)
+@task
 def nothing(number):
     jobs.nothing(number)
 
 
-@task(record=RECORD)
+@task(record=False)
+def nothing_unrecorded(number):
+    jobs.nothing(number)
+
+
+@task
 def note_start(number):
     jobs.note_start(number)
 
 
-@task(record=RECORD)
+@task
+def stall(number):
+    jobs.stall(number)
+
+
+@task
 def storm(number):
-    from scalekit.queue import once
+    jobs.storm(number, have_effect_once)
 
-    def effect(number):
-        with once(f"storm {number}") as first:
-            if first:
-                jobs.have_effect(number)
 
-    jobs.storm(number, effect)
+def have_effect_once(number):
+    with transaction.atomic():
+        if once("effect"):
+            jobs.have_effect(number)
 
 
 def enqueue(job, number):
