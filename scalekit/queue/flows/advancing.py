@@ -111,7 +111,10 @@ class Wave:
 
     def _count(self, group: UUID, *, pending: int = 0, failed: int = 0) -> None:
         rows = TaskGroup.objects.using(self.using).filter(pk=group)
-        if rows.update(pending=F("pending") + pending, failed=F("failed") + failed):
+        counted = {"pending": F("pending") + pending, "failed": F("failed") + failed}
+        if pending and rows.filter(pending__gt=1).update(**counted):
+            return  # others are pending: one statement, since all members wait for this row
+        if rows.update(**counted):
             self._look_at(rows.get(), first_time=pending != 0)
 
     def _look_at(self, group: TaskGroup, *, first_time: bool) -> None:
