@@ -12,10 +12,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from dramatiq.common import q_name
 from dramatiq.errors import BrokerConnectionError
 from dramatiq.worker import ConsumerThread
 
+from scalekit.queue.lanes import order_of
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from queue import PriorityQueue
 
     from scalekit.queue.appetite import Appetite
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scalekit.queue")
 
 RESTART = 1.0  # seconds before a consumer that failed begins anew
+COURTESY = 0.02  # seconds that a lane leaves to more urgent ones, when a thread is free
 
 
 class QueueConsumer(ConsumerThread):
@@ -34,9 +39,17 @@ class QueueConsumer(ConsumerThread):
     `idle()` instead of `next()`, to keep its connection alive.
     """
 
-    def __init__(self, gate: Gate, appetite: Appetite, **options: Any) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        appetite: Appetite,
+        peers: Mapping[str, ConsumerThread],
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        self.gate, self.appetite = gate, appetite
+        self.gate, self.appetite, self.peers = gate, appetite, peers
+        self.order = order_of(q_name(self.queue_name))
+        self.may_have_more = True  # until a look finds nothing
         self.name = f"consumer of {self.queue_name}"
 
     def run(self) -> None:
@@ -60,16 +73,20 @@ class QueueConsumer(ConsumerThread):
         while self.running:
             if self.gate.is_shut(self.queue_name):
                 self._rest(begin=not resting)
-                resting = True
+                resting = self.may_have_more = True
             else:
                 self._take()
                 resting = False
 
     def _take(self) -> None:
         room = self.appetite.room()
+        if room and self._is_not_its_turn():
+            time.sleep(COURTESY)
+            room = self.appetite.room()
         if room:
             self._ask("allow", room)
             message = next(self.consumer)  # type: ignore[arg-type]  # it was made a moment ago
+            self.may_have_more = message is not None
             if message is not None:
                 self.handle_message(message)
         else:
@@ -77,10 +94,20 @@ class QueueConsumer(ConsumerThread):
             self.appetite.wait(self.worker_timeout / 1000)
         self.handle_delayed_messages()
 
+    def _is_not_its_turn(self) -> bool:
+        """Tell whether there may be jobs in a lane that goes first."""
+        return any(
+            isinstance(peer, QueueConsumer)
+            and peer.order < self.order
+            and peer.may_have_more
+            and not self.gate.is_shut(peer.queue_name)
+            for peer in list(self.peers.values())
+        )
+
     def _rest(self, *, begin: bool) -> None:
         self._ask("rest" if begin else "idle")
         give_back(self)
-        time.sleep(self.worker_timeout / 1000)
+        self.gate.wait(self.worker_timeout / 1000)
 
     def _ask(self, what: str, *arguments: int) -> None:
         method = getattr(self.consumer, what, None)

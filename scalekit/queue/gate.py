@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from dramatiq.common import q_name
 
 from scalekit.queue.lanes import queue_of
@@ -13,14 +15,26 @@ class Gate:
     def __init__(self) -> None:
         self._paused: frozenset[str] | None = None
         self._draining = False
+        self._changed = threading.Condition()
 
     def pause(self, queues: frozenset[str]) -> None:
         """Let no jobs of `queues` in, and those of all others."""
         self._paused = queues
+        self._tell()
 
     def drain(self) -> None:
         """Let nothing in any more."""
         self._draining = True
+        self._tell()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until somebody has said what is paused, for `timeout` seconds at the most."""
+        with self._changed:
+            self._changed.wait(timeout)
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def is_shut(self, lane: str) -> bool:
         """Tell whether the jobs of a queue of the broker have to stay there."""

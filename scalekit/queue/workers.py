@@ -70,6 +70,7 @@ class QueueWorker(Worker):
         consumer = QueueConsumer(
             gate=self.gate,
             appetite=self.appetite,
+            peers=self.consumers,
             broker=self.broker,
             queue_name=queue_name,
             prefetch=self.delay_prefetch if delay else self.worker_threads,

@@ -40,9 +40,13 @@ TASKS = {
 @pytest.fixture(scope="session")
 def queue_template(postgres_primary, tmp_path_factory):
     """Give the server with a database that has the tables, to be copied: that takes a tenth of migrating."""
-    postgres_primary.create_database(TEMPLATE)
-    entry = postgres_primary.django_settings(NAME=TEMPLATE)
-    folder = tmp_path_factory.mktemp("queue_template")
+    return with_template(postgres_primary, tmp_path_factory.mktemp("queue_template"))
+
+
+def with_template(server, folder):
+    """Migrate the template on a server."""
+    server.create_database(TEMPLATE)
+    entry = server.django_settings(NAME=TEMPLATE)
     env = environment({"default": entry}, {"BACKEND": "scalekit.queue.brokers.memory.MemoryBroker"})
     migrating = Manage(folder, env, "migrate", "-v0")
     try:
@@ -50,8 +54,8 @@ def queue_template(postgres_primary, tmp_path_factory):
     except subprocess.TimeoutExpired:
         migrating.close()
         raise
-    postgres_primary.execute(EFFECTS, database=TEMPLATE)
-    return postgres_primary
+    server.execute(EFFECTS, database=TEMPLATE)
+    return server
 
 
 @pytest.fixture
