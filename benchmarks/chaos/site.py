@@ -23,7 +23,7 @@ LONGEST_START = 60  # seconds
 
 
 class Site:
-    def __init__(self, topology, postgres, valkey, peer):
+    def __init__(self, topology, postgres, valkey, peer, **settings):
         self.topology, self.peer, self.valkey = topology, peer, valkey
         name = peer.key.replace("-", "_")
         postgres.create_database(name)
@@ -37,6 +37,7 @@ class Site:
             "QUEUE_DATABASE": json.dumps(self.access.django_settings),
             "QUEUE_REDIS": valkey.url,
             "QUEUE_STUMBLES": str(int(peer.retries)),
+            "QUEUE_SETTINGS": json.dumps(settings),
         }
         self.workers = []
         self._closing = threading.Event()

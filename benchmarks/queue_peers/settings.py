@@ -1,4 +1,4 @@
-"""The Django settings of one or more peers: QUEUE_PEERS names them."""
+"""The Django settings of one or more peers: QUEUE_PEERS names them; QUEUE_SETTINGS, as JSON, replaces some."""
 
 from __future__ import annotations
 
@@ -24,3 +24,5 @@ for key in os.environ["QUEUE_PEERS"].split(","):
             INSTALLED_APPS += [app for app in value if app not in INSTALLED_APPS]
         else:
             globals()[name] = value
+
+globals().update(json.loads(os.environ.get("QUEUE_SETTINGS", "{}")))
