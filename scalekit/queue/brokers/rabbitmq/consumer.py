@@ -78,10 +78,14 @@ class RabbitMQConsumer(Consumer):
             self._bury(message, "no actor" if no_actor else "failed")
 
     def requeue(self, messages: Iterable[Any]) -> None:
-        """Give back what nobody has begun, without that counting as a death."""
+        """Give back what nobody has begun, without that counting as a death.
+
+        The next look at the queue subscribes anew: else this consumer would be sent it again at once.
+        """
         ours = [message for message in messages if self._is_ours(message)]
         if ours:
             with _as_broken_connection():
+                self._unsubscribe()
                 self.broker.give_back(ours)
             for message in ours:
                 self._settle(message)
@@ -89,11 +93,10 @@ class RabbitMQConsumer(Consumer):
     def rest(self) -> None:
         """Take no more, and give back what was sent to us already."""
         with _as_broken_connection():
-            subscription, self._subscription = self._subscription, None
-            if subscription is not None:
-                with bounded(self.connection, self.broker.address.timeout):
-                    self.channel.basic_cancel(subscription)
-            self._give_back_what_is_ready()
+            self._unsubscribe()
+        ready = list(self._ready)
+        self._ready.clear()
+        self.requeue(ready)
 
     def idle(self) -> None:
         """Keep the connection alive, and tell the server what was settled."""
@@ -102,13 +105,12 @@ class RabbitMQConsumer(Consumer):
 
     def close(self) -> None:
         """Give back what was not handed out, tell the server what was settled, and go."""
-        with _as_broken_connection():
-            with suppress(PublishFailed, ConnectionClosed):  # then the server gives it back
-                self._give_back_what_is_ready()
-            if self.connection.is_open:
-                with bounded(self.connection, self.broker.address.timeout):
-                    self._tell()
-                    self.connection.close()
+        with suppress(ConnectionClosed):  # else the server gives it back
+            self.rest()
+        if self.connection.is_open:
+            with _as_broken_connection(), bounded(self.connection, self.broker.address.timeout):
+                self._tell()
+                self.connection.close()
 
     def _tell(self) -> None:
         """Return when all that other threads have settled is on its way."""
@@ -123,6 +125,14 @@ class RabbitMQConsumer(Consumer):
                 self._subscription = self.channel.basic_consume(
                     self.broker.names(self.queue_name).main, self._on_message
                 )
+
+    def _unsubscribe(self) -> None:
+        """Be sent no more; what has come by now is ready, for pika would refuse it, which the server counts."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with bounded(self.connection, self.broker.address.timeout):
+                self.connection.process_data_events(time_limit=0)
+                self.channel.basic_cancel(subscription)
 
     def _on_cancel(self, _frame: Any) -> None:
         """Begin anew: the queue was removed, or its leader is gone."""
@@ -159,11 +169,6 @@ class RabbitMQConsumer(Consumer):
         with _as_broken_connection():
             self.broker.bury(self.queue_name, message.encode(), reason, message.deaths)
         self._settle(message)
-
-    def _give_back_what_is_ready(self) -> None:
-        ready = list(self._ready)
-        self._ready.clear()
-        self.requeue(ready)
 
     def _is_ours(self, message: Any) -> bool:
         return message.holder is self and message.tag in self._held
