@@ -108,15 +108,26 @@ class Crew:
             worker.wait()
 
 
+def set_up():
+    """Let this process be one of a project that has nothing but the queue."""
+    import django
+    from django.conf import settings
+
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    settings.configure(
+        SECRET_KEY="of a test",
+        INSTALLED_APPS=["scalekit.queue"],
+        DATABASES={"default": database},
+        SCALEKIT_QUEUE_MIN_BACKOFF=0.05,
+    )
+    django.setup()
+
+
 def main():
     real, ahead = time.time, float(os.environ.get("CLOCK_AHEAD", "0"))
     if ahead:
         time.time = lambda: real() + ahead
-    import django
-    from django.conf import settings
-
-    settings.configure(SECRET_KEY="of a test", SCALEKIT_QUEUE_MIN_BACKOFF=0.05)
-    django.setup()
+    set_up()
     from dramatiq import Worker
 
     options = json.loads(os.environ["QUEUE_OPTIONS"])

@@ -326,12 +326,9 @@ def test_broker_that_is_closed_leaves_no_connection(scalekit_servers, make_broke
 FORKS = """
 import json, os, sys, warnings
 warnings.simplefilter("ignore")
-from django.conf import settings
-settings.configure(SECRET_KEY="of a test")
-import django
-django.setup()
+from tests.integration.queue.on_redis.crew import actors_on, set_up
+set_up()
 from scalekit.queue.brokers.redis import RedisBroker
-from tests.integration.queue.on_redis.crew import actors_on
 
 broker = RedisBroker("default", **json.loads(sys.argv[1]))
 note = actors_on(broker).note

@@ -67,6 +67,14 @@ def send(actor, line):
     assert eventually(confirmed, 30)
 
 
+def is_primary(server):
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            return client.info("replication")["role"] == "master"
+    except redis.ConnectionError:  # it hangs up on everyone when its role changes
+        return False
+
+
 def test_jobs_are_run_across_a_failover(pair, redis_broker, actors, crew):
     primary, replica = pair
     crew.start()
@@ -80,8 +88,7 @@ def test_jobs_are_run_across_a_failover(pair, redis_broker, actors, crew):
     send(actors.note, "after")
     done = ["across begun", "across done", "after", "before", "delayed"]
     assert eventually(lambda: sorted(crew.journal()) == done, 30), crew.journal()
-    with redis.Redis.from_url(replica.url) as client:
-        assert client.info("replication")["role"] == "master"
+    assert is_primary(replica)
 
 
 def test_switch_over_with_both_alive_takes_the_workers_along(
@@ -93,8 +100,7 @@ def test_switch_over_with_both_alive_takes_the_workers_along(
     assert eventually(lambda: crew.journal() == ["before"])
     with redis.Redis(port=sentinels[0]) as client:
         assert eventually(lambda: client.execute_command("SENTINEL FAILOVER", "queue"))
-    with redis.Redis.from_url(pair[1].url) as client:
-        assert eventually(lambda: client.info("replication")["role"] == "master", 30)
+    assert eventually(lambda: is_primary(pair[1]), 30)
     send(actors.note, "after")
     assert eventually(lambda: "after" in crew.journal(), 30)
 

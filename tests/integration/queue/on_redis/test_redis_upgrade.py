@@ -46,7 +46,7 @@ def test_what_waited_and_was_delayed_there_is_run(old, crew):
     old.note.send_with_options(args=("due",), delay=1)
     old.note.send_with_options(args=("late",), delay=3000)
     crew.start()
-    assert eventually(lambda: crew.journal() == ["waited", "due", "late"])
+    assert eventually(lambda: sorted(crew.journal()) == ["due", "late", "waited"])
 
 
 def test_delayed_message_is_not_run_before_its_time(old, crew, redis_broker):
@@ -100,13 +100,15 @@ def test_its_workers_run_what_we_enqueue(old, redis_broker, crew):
     assert eventually(lambda: crew.journal() == ["ours"])
 
 
-@pytest.mark.parametrize("eta", ["NaN", "1e400", '"soon"', "null", "{}"])
-def test_delayed_message_with_a_senseless_time_harms_no_neighbour(old, crew, redis_broker, eta):
+def test_delayed_messages_with_a_senseless_time_harm_no_neighbour(old, crew, redis_broker):
     client, name = redis_broker.client, f"{redis_broker.namespace}:default.DQ"
-    forged = f'{{"options": {{"eta": {eta}}}}}'
-    client.hset(f"{name}.msgs", mapping={"forged": forged, "torn": "{"})
-    client.rpush(name, "forged", "torn", "gone")
+    forged = {
+        eta: f'{{"options": {{"eta": {eta}}}}}' for eta in ("NaN", "1e400", '"x"', "null", "{}")
+    }
+    forged |= {"torn": "{", "no options": "{}"}
+    client.hset(f"{name}.msgs", mapping=forged)
+    client.rpush(name, *forged, "gone")
     old.note.send_with_options(args=("late",), delay=1)
     crew.start()
     assert eventually(lambda: crew.journal() == ["late"])
-    assert eventually(lambda: redis_broker.stats(["default"])["default"].dead == 2)
+    assert eventually(lambda: redis_broker.stats(["default"])["default"].dead == len(forged))
