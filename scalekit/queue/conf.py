@@ -6,6 +6,7 @@ from scalekit.core.conf import Setting, Settings
 
 Number = float | int
 NUMBER = (int, float)
+MINUTE = 60  # seconds
 
 
 class QueueSettings(Settings):
@@ -119,7 +120,7 @@ class QueueSettings(Settings):
         "Seconds that a cron slot may be late, after a downtime, and still be fired; of several missed "
         "ones the last.",
         kind=NUMBER,
-        valid=lambda value: value >= 60,
+        valid=lambda value: value >= MINUTE,
         expected="a number from 60",
     )
 

@@ -149,7 +149,7 @@ def _together(ids: list[UUID], act: Act, using: str) -> Batch:
     announce = DEAD_REQUEUED if act is _requeue else DEAD_DISCARDED
     done = [row for row in rows if row.pk not in refused]
     for row in done:
-        announce.emit(task=row.path or "unknown", queue=row.queue_name, id=str(row.pk))
+        announce.emit(task=row.path, queue=row.queue_name, id=str(row.pk))
     return Batch(done, {**refused, **dict.fromkeys(gone, NOT_DEAD)})
 
 

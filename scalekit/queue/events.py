@@ -87,13 +87,13 @@ CRON_FAILED = Event(
 DEAD_REQUEUED = Event(
     "queue_dead_requeued",
     "An operator had a dead letter run again.",
-    labels=("task", "queue"),
+    labels=("queue",),  # a dead letter's task may be anybody's invention
     level=logging.INFO,
 )
 DEAD_DISCARDED = Event(
     "queue_dead_discarded",
     "An operator discarded a dead letter.",
-    labels=("task", "queue"),
+    labels=("queue",),
     level=logging.INFO,
 )
 JOB_TAKEN_OVER = Event(

@@ -24,8 +24,9 @@ def flaws(settings, **entries):
 
 def test_a_right_entry_has_no_flaw(broker, settings):
     full = {**NIGHTLY, "ARGS": [1], "KWARGS": {"a": 2}, "CATCH_UP": 7200}
-    actor = {"TASK": "tests.queue.sample_tasks.shout", "CRON": "@hourly"}
-    assert flaws(settings, nightly=full, loud=actor) == []
+    actor = {"TASK": "tests.queue.sample_tasks.shout", "CRON": "@hourly", "ARGS": ["hey"]}
+    with_context = {"TASK": "tests.queue.sample_tasks.attempt", "CRON": "@hourly"}
+    assert flaws(settings, nightly=full, loud=actor, again=with_context) == []
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,9 @@ def test_a_right_entry_has_no_flaw(broker, settings):
         ({"CATCH_UP": 1e300}, "from a minute to a year"),
         ({"ARGS": "ab"}, "ARGS is 'ab'. Write for example"),
         ({"KWARGS": []}, "KWARGS is []"),
+        ({"ARGS": [object()]}, "ARGS and KWARGS are no JSON"),
+        ({"TASK": "tests.queue.sample_tasks.explode", "ARGS": [1, 2]}, "too many positional"),
+        ({"TASK": "tests.queue.sample_tasks.shout", "ARGS": []}, "missing a required argument"),
         ({"TIMEZONE": "UTC"}, "Did you mean 'TIME_ZONE'?"),
     ],
 )

@@ -85,14 +85,11 @@ def test_a_slot_that_is_too_late_is_not_fired(cron):
     assert len(jobs()) == 1
 
 
-def test_a_new_entry_has_missed_nothing(cron):
+def test_a_new_entry_has_missed_nothing(cron, settings):
     cron()
-    cron_of_a_new_release = {"bill": MONTHLY}
-    from django.test import override_settings
-
-    with override_settings(SCALEKIT_QUEUE_CRON=cron_of_a_new_release):
-        fire_due("default")
-        fire_due("default")
+    settings.SCALEKIT_QUEUE_CRON = {"bill": MONTHLY}
+    fire_due("default")
+    fire_due("default")
     assert jobs() == []
     assert CronEntry.objects.get().name == "bill"
 
@@ -165,7 +162,7 @@ def test_a_wrong_entry_is_announced_and_the_others_fire(cron, settings, heard, c
 
 
 def test_a_slot_whose_job_could_not_be_enqueued_is_tried_again(cron, settings):
-    cron(bill={**MONTHLY, "ARGS": [object()]})
+    cron(bill={**MONTHLY, "TASK": "tests.queue.sample_tasks.gone"})
     fire_due("default")
     assert not CronSlot.objects.exists()
     firing._paused.clear()

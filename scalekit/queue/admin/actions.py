@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.db.models import Count
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Jobs = QuerySet[TaskRecord]
 
 ENDED = "it has ended"
-EXAMPLES = 10  # jobs that the page of confirmation names
+EXAMPLES = 10  # tasks that the page of confirmation names
 BATCH = 200
 
 
@@ -81,14 +82,14 @@ class JobAction:
                 request, _("None of the chosen jobs is one for this."), messages.WARNING
             )
             return None
-        tasks = Counter(jobs.values_list("path", flat=True)[: 10 * BATCH])
+        tasks = jobs.order_by().values_list("path").annotate(jobs=Count("pk")).order_by("-jobs")
         context = {
             **model_admin.admin_site.each_context(request),
             "title": self.label,
             "opts": model_admin.opts,
             "action": self,
             "count": count,
-            "tasks": tasks.most_common(EXAMPLES),
+            "tasks": tasks[:EXAMPLES],
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
             "checkbox": ACTION_CHECKBOX_NAME,
             "across": request.POST.get("select_across", "0"),

@@ -34,10 +34,9 @@ def cron_flaws() -> Iterator[CheckMessage]:
 
 
 def _flaws(name: Any, params: Any) -> Iterator[CheckMessage]:
-    from scalekit.queue.cron.entries import load_target, read_entry
+    from scalekit.queue.cron.entries import check_call, read_entry
 
     try:
-        entry = read_entry(name, params)
-        load_target(entry.task)
+        check_call(read_entry(name, params))
     except (CronInvalid, DependencyMissing) as error:
         yield Error(f"SCALEKIT_QUEUE_CRON[{name!r}]: {error}", id="scalekit.queue.E030")

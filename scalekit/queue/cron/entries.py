@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -86,6 +88,19 @@ def load_target(path: str) -> Any:
     return found
 
 
+def check_call(entry: Entry) -> None:
+    """Raise `CronInvalid` unless the task can be called with the entry's arguments."""
+    target = load_target(entry.task)
+    function = getattr(target, "func", None) or target.fn
+    context = [None] if getattr(target, "takes_context", False) else []
+    try:
+        inspect.signature(function).bind(*context, *entry.args, **entry.kwargs)
+    except TypeError as error:
+        raise CronInvalid(
+            f"{entry.task} cannot be called with ARGS and KWARGS as they are: {error}. Correct them."
+        ) from error
+
+
 def _check_shape(name: Any, params: Any) -> None:
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
         raise CronInvalid(
@@ -108,6 +123,12 @@ def _check_shape(name: Any, params: Any) -> None:
     ):
         if key in params and not isinstance(params[key], kinds):
             raise CronInvalid(f"{key} is {params[key]!r}. Write for example {example}.")
+    try:
+        json.dumps([params.get("ARGS"), params.get("KWARGS")])
+    except (TypeError, ValueError) as error:
+        raise CronInvalid(
+            f"ARGS and KWARGS are no JSON: {error}. A message holds no more."
+        ) from error
 
 
 def _zone(name: Any) -> ZoneInfo:

@@ -35,11 +35,11 @@ def test_five_hundred_are_requeued_by_the_command_and_run_with_their_ids_and_his
     in_project, manage, start_workers, journal, rows
 ):
     letters = dead_letters(500, path=NOTE, args=["again"], attempt=4, deaths=2)
+    start_workers("--min=1", "--max=1")
     command = manage("dead_letters", "requeue", "--task", NOTE, "--json")
     assert command.wait(60) == 0, command.output
     assert json.loads(command.output)["requeued"] == 500
 
-    start_workers("--min=1", "--max=1").ready()
     done = {Status.SUCCESSFUL}
     assert eventually(lambda: {r[0] for r in rows("status")} == done, 60), rows("status")[:3]
     assert len(journal()) == 500
@@ -59,8 +59,8 @@ def test_one_that_fails_again_has_new_retries_and_one_history(
         options={"max_retries": 1},
         errors=[{"traceback": "x"}] * 3,
     )
+    start_workers("--min=1", "--max=1")
     assert manage("dead_letters", "requeue", str(letter.pk)).wait(60) == 0
-    start_workers("--min=1", "--max=1").ready()
     assert eventually(lambda: rows("status", "attempt") == [(Status.FAILED, 5)], 30), rows(
         "status", "attempt"
     )
@@ -147,6 +147,60 @@ def test_lists_of_a_large_table_are_answered_by_indexes(in_project, rf):
             plan = part.explain()
             assert query == "" or "Seq Scan" not in plan, (query, plan)
             assert "Limit" in plan
+
+
+@pytest.mark.parametrize("queue_settings", [{"SCALEKIT_QUEUE_DATABASES": ["default", "shard"]}])
+class TestSeveralDatabases:
+    @pytest.fixture
+    def queue_databases(self, new_queue_database):
+        return {"default": new_queue_database(), "shard": new_queue_database()}
+
+    def test_letters_are_found_and_requeued_wherever_they_lie(self, in_project, manage):
+        dead_letters(2)
+        dead_letters(3, using="shard")
+        command = manage("dead_letters", "requeue", "--all", "--json")
+        assert command.wait(60) == 0, command.output
+        assert json.loads(command.output)["requeued"] == 5
+        assert not TaskRecord.objects.using("shard").filter(status=Status.FAILED).exists()
+
+    def test_one_database_may_be_chosen(self, in_project):
+        dead_letters(2)
+        (there,) = dead_letters(using="shard")
+        assert [list(found) for found in find(using="shard")] == [[there]]
+
+    def test_the_admin_lists_one_database_and_finds_a_job_in_any(self, in_project, rf):
+        from django.contrib.admin import site
+
+        from scalekit.queue.admin.jobs import JobAdmin
+
+        (here,), (there,) = dead_letters(), dead_letters(using="shard")
+        page = JobAdmin(TaskRecord, site)
+        assert list(page.get_queryset(rf.get("/"))) == [here]
+        assert list(page.get_queryset(rf.get("/?database=shard"))) == [there]
+        assert list(page.get_queryset(rf.get("/?database=nowhere"))) == [here]
+        assert page.get_object(rf.get("/"), str(there.pk)) == there
+
+    def test_figures_are_summed_over_databases(self, in_project, broker):
+        from scalekit.queue.statistics import queue_statistics
+
+        dead_letters(2)
+        dead_letters(3, using="shard")
+        figures = {f.queue: f.dead for f in queue_statistics().queues}
+        assert figures == {"default": 5, "mail": 0}
+
+
+def test_the_figures_of_a_real_broker_are_shown(in_project, broker, manage):
+    from tests.integration.queue.project import tasks
+
+    for number in range(3):
+        tasks.note.enqueue(number)
+    tasks.note.using(priority=90).enqueue("urgent")
+    command = manage("queue_stats", "--json")
+    assert command.wait(60) == 0, command.output
+    found = json.loads(command.output)
+    figures = {f["queue"]: (f["ready"], f["overdue"], f["dead"]) for f in found["queues"]}
+    assert figures == {"default": (4, 0, 0), "mail": (0, 0, 0)}
+    assert found["trouble"] == ""
 
 
 FILL = """
