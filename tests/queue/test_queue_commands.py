@@ -174,6 +174,12 @@ def test_a_queue_is_paused_listed_and_resumed():
     assert "No queue is paused." in run("pause_queue", "--list")
 
 
+def test_whoever_pauses_a_queue_in_a_container_may_have_no_name(monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: {}["USER"])
+    run("pause_queue", "mail")
+    assert "@" in pausing.paused()[0].by
+
+
 def test_pausing_wants_a_name():
     with pytest.raises(CommandError, match="Which queue"):
         run("pause_queue")

@@ -54,7 +54,7 @@ def schedulers(start_relay, clock):
         for relay in relays:
             relay.ready()
         known = "SELECT count(*) FROM scalekit_queue_cronentry"
-        assert eventually(lambda: clock.execute(known)[0][0] > 0)
+        assert eventually(lambda: clock.execute(known)[0][0] > 0, 30)
         return relays
 
     return start
@@ -77,7 +77,7 @@ def test_five_schedulers_of_which_one_is_killed_while_it_fires_fire_three_slots_
 ):
     relays = schedulers(5)
     clock.set("2031-03-30 01:00:01+00")
-    assert eventually(lambda: len(slots()) == 1)
+    assert eventually(lambda: len(slots()) == 1, 30)
 
     with psycopg.connect(queue_template.dsn, dbname=queue_database["NAME"]) as holder:
         # Whoever comes first has its slot now, and cannot write its job: the moment to die.
@@ -88,9 +88,9 @@ def test_five_schedulers_of_which_one_is_killed_while_it_fires_fire_three_slots_
         relays[victim].wait()
         assert len(slots()) == 1
 
-    assert eventually(lambda: len(slots()) == 2)
+    assert eventually(lambda: len(slots()) == 2, 30)
     clock.set("2031-03-30 01:20:01+00")
-    assert eventually(lambda: len(slots()) == 3)
+    assert eventually(lambda: len(slots()) == 3, 30)
     end(relays)
     times = [f"03-30 01:{minute}" for minute in ("00", "10", "20")]
     assert slots() == [(time, "often", True) for time in times]
@@ -104,7 +104,7 @@ def _who_writes_a_job(clock):
            AND application_name LIKE 'relay-%' AND pid <> pg_backend_pid()
     """
     found = []
-    assert eventually(lambda: found.extend(clock.execute(sql)) or found)
+    assert eventually(lambda: found.extend(clock.execute(sql)) or found, 30)
     ((name,), *_) = found
     return int(name.removeprefix("relay-"))
 
@@ -135,7 +135,7 @@ def test_on_the_nights_when_the_clocks_change_a_fixed_time_fires_once_and_every_
         ("2031-10-26 02:00:01+00", 7),
     ):
         clock.set(moment)
-        assert eventually(lambda count=count: len(slots()) == count), (moment, slots())
+        assert eventually(lambda count=count: len(slots()) == count, 30), (moment, slots())
     end(relays)
     assert [(time, name) for time, name, _ in slots()] == [
         ("03-30 01:00", "fixed"),
@@ -158,6 +158,6 @@ def test_after_a_downtime_the_last_missed_slot_fires_and_the_others_do_not(
     end(schedulers(1))
     clock.set("2031-03-30 01:45:00+00")
     relays = schedulers(2)
-    assert eventually(lambda: len(slots()) == 1)
+    assert eventually(lambda: len(slots()) == 1, 30)
     end(relays)
     assert slots() == [("03-30 01:40", "often", True)]

@@ -47,8 +47,8 @@ def test_five_hundred_are_requeued_by_the_command_and_run_with_their_ids_and_his
     assert after == {(str(letter.pk), 5, 4) for letter in letters}
 
 
-def test_one_that_fails_again_has_new_retries_and_one_history(
-    in_project, broker, manage, start_workers, rows
+def test_one_that_fails_again_has_new_retries_and_one_history_and_an_actor_runs_too(
+    in_project, broker, manage, start_workers, journal, rows
 ):
     from tests.integration.queue.project import tasks
 
@@ -59,12 +59,15 @@ def test_one_that_fails_again_has_new_retries_and_one_history(
         options={"max_retries": 1},
         errors=[{"traceback": "x"}] * 3,
     )
+    (actor,) = dead_letters(path="call_out", kind="actor", kept=False, backend="", args=["again"])
     start_workers("--min=1", "--max=1")
-    assert manage("dead_letters", "requeue", str(letter.pk)).wait(60) == 0
+    command = manage("dead_letters", "requeue", str(letter.pk), str(actor.pk))
+    assert command.wait(60) == 0, command.output
     assert eventually(lambda: rows("status", "attempt") == [(Status.FAILED, 5)], 30), rows(
         "status", "attempt"
     )
     assert rows("jsonb_array_length(errors)") == [(5,)]
+    assert "AGAIN" in journal()
 
 
 def test_two_operators_at_once_do_each_letter_once(in_project):

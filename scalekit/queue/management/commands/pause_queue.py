@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,13 @@ class Command(QueueCommand):
     def _change(self, queue: str, *, resume: bool, by: str | None) -> bool:
         if resume:
             return pausing.resume(queue)
-        return pausing.pause(queue, by=by or f"{getpass.getuser()}@{socket.gethostname()}")
+        return pausing.pause(queue, by=by or _somebody())
 
     def _say(self, queue: str, *, resume: bool, changed: bool) -> None:
         if changed:
-            self.stdout.write(self.style.SUCCESS(f"{queue} {'goes on' if resume else 'is paused'}."))
+            self.stdout.write(
+                self.style.SUCCESS(f"{queue} {'goes on' if resume else 'is paused'}.")
+            )
         else:
             self.stdout.write(f"{queue} {'was not paused' if resume else 'is paused already'}.")
 
@@ -63,3 +66,12 @@ class Command(QueueCommand):
             self.stdout.write(f"{row.queue_name}  paused {ago(row.since)} ago by {row.by or '?'}")
         if not paused:
             self.stdout.write("No queue is paused.")
+
+
+def _somebody() -> str:
+    """Return who runs this, and where; a container's user may have no name."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
