@@ -18,7 +18,7 @@ class Interrupted(BaseException):
 
 
 class Log:
-    """What would be written to the database: groups of numbers. Doubles them; 13 cannot be written."""
+    """What would be written to the database: groups of numbers. Doubles them; 13 cannot be written, 0 nowhere."""
 
     def __init__(self):
         self.groups = []
@@ -26,10 +26,10 @@ class Log:
 
     def write(self, steps):
         self.may_write.wait(10)
-        if 13 in steps:
-            raise ValueError("13")
         self.groups.append(list(steps))
-        return [step * 2 for step in steps]
+        if 0 in steps:
+            raise ValueError("the database is down")
+        return [ValueError("13") if step == 13 else step * 2 for step in steps]
 
 
 @pytest.fixture
@@ -70,6 +70,12 @@ def test_what_cannot_be_written_harms_no_other(group, log):
     assert [futures[n].result() for n in (0, 1, 3)] == [2, 4, 6]
     with pytest.raises(ValueError, match="13"):
         futures[2].result()
+
+
+def test_what_keeps_all_from_being_written_is_told_to_all(group, log):
+    futures = submit_while_one_writes(group, log, [2, 0, 3])
+    assert futures[0].result() == 2
+    assert [str(future.exception()) for future in futures[1:]] == ["the database is down"] * 3
 
 
 def test_interrupt_of_the_leader_leaves_the_next_to_lead(group, log):

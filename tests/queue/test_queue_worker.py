@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 from dramatiq import Message
 
@@ -303,3 +304,57 @@ def test_retries_and_backoff_of_the_task_count_more_than_the_settings(broker, wo
     work_off()
     result.refresh()
     assert (result.status, result.attempts) == ("FAILED", 2)
+
+
+def test_value_that_its_record_does_not_take_makes_the_job_failed(broker, work_off, monkeypatch):
+    from scalekit.queue import records
+
+    finish = records.finish
+
+    def refuse_values(job, *, value=None, error=None):
+        if error is None:
+            raise DataError("numeric field overflow")
+        return finish(job, error=error)
+
+    monkeypatch.setattr(records, "finish", refuse_values)
+    result = note.enqueue()
+    work_off()
+    result.refresh()
+    assert (result.status, result.errors[0].exception_class) == ("FAILED", DataError)
+
+
+def test_job_whose_claim_fails_unexpectedly_is_delivered_again_and_not_run(
+    broker, work_off, monkeypatch, done
+):
+    from scalekit.queue import records
+    from scalekit.queue.middleware import records as hooks
+
+    claim, failed = records.claim, []
+
+    def fail_once(job):
+        if not failed:
+            failed.append(job)
+            raise ZeroDivisionError
+        claim(job)
+
+    monkeypatch.setattr(records, "claim", fail_once)
+    monkeypatch.setattr(hooks, "AGAIN", 0.01)
+    result = note.enqueue()
+    work_off()
+    result.refresh()
+    assert (result.status, result.attempts, len(done)) == ("SUCCESSFUL", 1, 1)
+
+
+def test_job_whose_followers_cannot_be_sent_has_ended_all_the_same(
+    broker, work_off, monkeypatch, caplog
+):
+    def fail(record, *, using):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("scalekit.queue.flows.advance", fail)
+    result = note.using(run_after=timezone.now() + timedelta(seconds=1)).enqueue()
+    TaskRecord.objects.update(options={"flow": [{"path": "anything"}]})
+    work_off()
+    result.refresh()
+    assert result.status == "SUCCESSFUL"
+    assert f"Job {result.id} (tests.queue.sample_tasks.note) has ended" in caplog.text

@@ -43,10 +43,14 @@ class Records(Middleware):
             return
         try:
             claim(job)
+        except SkipMessage:
+            raise
         except MessageRefused as refusal:
             job.refusal = refusal
-        except StoreUnreachable as error:
-            logger.warning("%s Job %s is delivered again.", error, message.message_id)
+        except (
+            Exception
+        ) as error:  # whatever it is: Dramatiq would log it, and run the job unclaimed
+            _report(error, message)
             _give_back(broker, message)
             raise SkipMessage(str(error)) from error
 
@@ -69,7 +73,27 @@ def _unsettled_job() -> Job | None:
     return job if job is not None and job.record is not None and job.ending is None else None
 
 
+def _report(error: Exception, message: Any) -> None:
+    if isinstance(error, StoreUnreachable):
+        logger.warning("%s Job %s is delivered again.", error, message.message_id)
+    else:
+        logger.error(
+            "Job %s cannot be claimed, and comes again", message.message_id, exc_info=error
+        )
+
+
 def _settle(job: Job, error: BaseException | None) -> None:
+    """Write how the attempt went. What cannot be written, a value or a traceback, makes the job FAILED."""
+    from scalekit.queue.records import finish
+
+    try:
+        _write_down(job, error)
+    except Exception as refused:
+        logger.exception("The record of job %s does not take how it went", job.message.message_id)
+        finish(job, error=refused)
+
+
+def _write_down(job: Job, error: BaseException | None) -> None:
     from scalekit.queue.records import finish, postpone, retry_later
 
     if error is None and job.message.failed:  # given up by a middleware before it ran

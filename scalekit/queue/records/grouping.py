@@ -23,6 +23,12 @@ class Waiting(Generic[S, A]):
         self.answer: A
         self.error: BaseException | None = None
 
+    def take(self, answer: A | Exception) -> None:
+        if isinstance(answer, Exception):
+            self.error = answer
+        else:
+            self.answer = answer
+
     def outcome(self) -> A:
         if self.error is not None:
             raise self.error
@@ -36,11 +42,11 @@ class GroupCommit(Generic[S, A]):
     writes is in the next group, which one of them writes. The busier, the larger the groups
     (https://www.postgresql.org/docs/current/runtime-config-wal.html, commit_delay, has the idea).
 
-    `write` gets the steps of a group and returns their answers in the same order. Where it raises for several,
-    each is written alone, so that one which cannot be written harms no other.
+    `write` gets the steps of a group and returns their answers in the same order. An answer that is an
+    exception is raised for the one whose it is; what `write` itself raises is raised for all.
     """
 
-    def __init__(self, write: Callable[[Sequence[S]], Sequence[A]]) -> None:
+    def __init__(self, write: Callable[[Sequence[S]], Sequence[A | Exception]]) -> None:
         self._write = write
         self._changed = Condition()
         self._waiting: list[Waiting[S, A]] = []
@@ -71,24 +77,17 @@ class GroupCommit(Generic[S, A]):
 
     def _lead(self, group: list[Waiting[S, A]]) -> None:
         try:
-            self._answer(group)
+            answers = self._write([waiting.step for waiting in group])
         except Exception as error:  # noqa: BLE001 - each who waits learns what it was
-            if len(group) == 1:
-                group[0].error = error
-                return
-            for waiting in group:
-                self._lead([waiting])
+            answers = [error] * len(group)
         except BaseException:  # an interrupt of the leader's own job: the others are not written
             for waiting in group:
                 waiting.error = GroupInterrupted(
                     "The thread that wrote for this one was interrupted."
                 )
             raise
-
-    def _answer(self, group: list[Waiting[S, A]]) -> None:
-        answers = self._write([waiting.step for waiting in group])
         for waiting, answer in zip(group, answers, strict=True):
-            waiting.answer = answer
+            waiting.take(answer)
 
 
 class GroupInterrupted(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from traceback import format_exception
@@ -18,7 +19,7 @@ from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
 from scalekit.queue.leases import held
 from scalekit.queue.models import Status, TaskRecord
 from scalekit.queue.records.steps import Claim, Claimed, Ended, Ending
-from scalekit.queue.records.store import insisting, submit
+from scalekit.queue.records.store import claims, endings, insisting, is_outage
 from scalekit.queue.records.writing import write
 from scalekit.queue.results import announce_given_up, worker_id
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from scalekit.queue.jobs import Job, Outcome
+
+logger = logging.getLogger("scalekit.queue")
 
 LONGEST_TRACEBACK = 20_000  # characters; the end says most
 
@@ -38,7 +41,7 @@ def claim(job: Job) -> None:
     delivered again.
     """
     database, id_ = _place_of(job)
-    claimed = cast("Claimed", submit(database, Claim(id_, worker_id(os.getpid()))))
+    claimed = claims.submit(database, Claim(id_, worker_id(os.getpid())))
     if claimed.record is None or not claimed.is_ours:
         raise _skip(f"The job is {claimed.verdict}.")
     job.record = claimed.record
@@ -161,7 +164,7 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
     if ending.sets_off_others:
         ended = insisting(database, lambda: _end_alone(ending, database))
     else:
-        ended = cast("Ended", insisting(database, lambda: submit(database, ending)))
+        ended = insisting(database, lambda: endings.submit(database, ending))
     if ended.verdict == "cancelled":
         return finish(job, error=TaskCancelled())
     held.discard(job)
@@ -175,14 +178,27 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
 
 def _end_alone(ending: Ending, database: str) -> Ended:
     """End a job that others wait for: in its own unit of work, whose facts they inherit."""
-    from scalekit.queue.flows import advance
-
     with transaction.atomic(using=database):
         ended = cast("Ended", write(database, [ending])[0])
         if ended.verdict == "written":
             _remember(ending.record, ended)
-            advance(ending.record, using=database)
+            _advance(ending.record, database)
     return ended
+
+
+def _advance(record: TaskRecord, database: str) -> None:
+    """Send what follows. If it cannot be sent, the job has ended all the same: to run it again would not help."""
+    from scalekit.queue.flows import advance
+
+    try:
+        with transaction.atomic(using=database):
+            advance(record, using=database)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.exception(
+            "Job %s (%s) has ended, and what follows it is lost", record.pk, record.path
+        )
 
 
 def _write_outright(ending: Ending, database: str) -> None:
@@ -196,9 +212,7 @@ def _write_outright(ending: Ending, database: str) -> None:
     )
     _remember(record, ended)
     if ending.sets_off_others:
-        from scalekit.queue.flows import advance
-
-        advance(record, using=database)
+        _advance(record, database)
 
 
 def _remember(record: TaskRecord, ended: Ended) -> None:

@@ -53,6 +53,15 @@ class Ending:
     is_final: bool = True
 
     @property
+    def value(self) -> Any:
+        return self.fields.get("return_value")
+
+    @property
+    def is_plain_success(self) -> bool:
+        """Tell whether the row has nothing to say but that the job succeeded, and with which value."""
+        return self.fields.get("status") == "SUCCESSFUL" and "progress" not in self.fields
+
+    @property
     def id(self) -> UUID:
         found: UUID = self.record.pk
         return found

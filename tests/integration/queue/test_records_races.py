@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Barrier
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DataError, connection, connections, transaction
 from dramatiq.middleware import SkipMessage
 
 from scalekit.queue import records
@@ -127,7 +128,7 @@ def claim_and_close(row):
 def group():
     from scalekit.queue.records import store
 
-    return store.group_of("default")
+    return store.claims["default"]
 
 
 def transaction_of(row):
@@ -154,3 +155,29 @@ def test_finishing_endless_jobs_at_once_finishes_each_as_it_was(broker):
         else:
             assert row.status == "FAILED"
             assert row.errors[0]["traceback"] == f"ValueError: {number}\n"
+
+
+def test_value_that_the_database_refuses_harms_no_other(broker):
+    """No check of ours knows all that PostgreSQL cannot store: here it is a number of too many digits."""
+    rows = [TaskRecord.objects.get(pk=note.enqueue(n).id) for n in range(3)]
+    jobs = iter([claim(row) for row in rows])
+    values = iter([1, 10**140_000, 2])
+
+    def finish():
+        job = next(jobs)
+        try:
+            return records.finish(job, value=next(values))
+        except DataError:
+            return "refused"
+
+    with no_limit_on_digits():
+        answers = at_once(3, finish)
+    assert sorted(map(str, answers)) == ["True", "True", "refused"]
+
+
+@contextmanager
+def no_limit_on_digits():
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    yield
+    sys.set_int_max_str_digits(before)
