@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from scalekit.queue.conf import settings
 from scalekit.queue.duties import duty
+from scalekit.queue.flows.results import tree_of
 from scalekit.queue.models import InboxEntry, Limit, LimitHolder, LimitWaiter, TaskGroup
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def forget_inbox(database: str) -> None:
 @duty("forget_groups", every=HOUR)
 def forget_groups(database: str) -> None:
     """Forget groups as long after their end as jobs: those with dead members may yet be made whole."""
-    over = TaskGroup.objects.using(database).filter(finished_at__isnull=False)
+    over = TaskGroup.objects.using(database).filter(group=None, finished_at__isnull=False)
     for has_failed, seconds in (
         (Q(failed=0), settings.KEEP_SUCCESSFUL_SECONDS),
         (Q(failed__gt=0), settings.KEEP_FAILED_SECONDS),
     ):
         if (past := _long_ago(seconds)) is not None:
-            _remove(over.filter(has_failed, finished_at__lt=past))
+            _remove_trees(over.filter(has_failed, finished_at__lt=past), database)
 
 
 @duty("forget_limits", every=HOUR, databases="first")
@@ -53,6 +54,12 @@ def forget_limits(database: str) -> None:
 
 def _long_ago(seconds: float | None) -> Any:
     return None if seconds is None else Now() - timedelta(seconds=seconds)
+
+
+def _remove_trees(groups: QuerySet[TaskGroup], database: str) -> None:
+    """Remove `groups` with the groups in them, some at a time."""
+    while ids := list(groups.values_list("pk", flat=True)[:BATCH]):
+        TaskGroup.objects.using(database).filter(pk__in=tree_of(ids, database)).delete()
 
 
 def _remove(rows: QuerySet[Any, Model]) -> None:

@@ -38,3 +38,8 @@ def unique():
 @task(rate_limit="10/s", concurrency=2, limit_by="account")
 def limited(account):
     return account
+
+
+@task(shard=("users", "owner_id"))
+def of_owner(owner_id):
+    return owner_id

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from scalekit.core.context import unit_of_work
-from scalekit.queue import dead_letters, get_group, group, pipeline, records, step
+from scalekit.core.context import facts, unit_of_work
+from scalekit.queue import get_group, group, pipeline, records, step
 from scalekit.queue.exceptions import FlowInvalid, GroupFailed, GroupPending, GroupUnknown
-from scalekit.queue.frameworks import PRIMARY
+from scalekit.queue.frameworks import PRIMARY, framework
 from scalekit.queue.models import TaskGroup, TaskRecord
-from tests.queue.flow_tasks import add, call_back, total, unique, unrecorded, urgent
-from tests.queue.playing import begin, called, die, succeed, waiting
-from tests.queue.sample_tasks import TENANT
+from tests.queue.flow_tasks import add, call_back, of_owner, total, unique, unrecorded, urgent
+from tests.queue.playing import begin, called, die, requeued, succeed, waiting
+from tests.queue.sample_tasks import PRICE, TENANT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
@@ -24,13 +24,6 @@ def all_callbacks():
 def callbacks():
     """Return which callbacks wait to be run."""
     return sorted(args[1] for args in called("call_back"))
-
-
-def requeue(row):
-    dead = next(dead_letters.find(dead_letters.Search(ids=[row.pk])))
-    assert sum(batch.done for batch in dead_letters.requeue(dead)) == 1
-    row.refresh_from_db()
-    return row
 
 
 def test_group_enqueues_every_member_at_once():
@@ -192,7 +185,7 @@ def test_requeued_member_that_succeeds_makes_a_whole_group_of_it():
     die(dead)
     succeed(other, value=2)
     TaskRecord.objects.filter(path__endswith="call_back").delete()
-    succeed(requeue(dead), value=1)
+    succeed(requeued(dead), value=1)
     assert callbacks() == ["on_success"]  # and no second on_finish
     assert found.values() == [1, 2]
 
@@ -202,7 +195,7 @@ def test_requeued_member_that_dies_again_counts_once():
     dead, other = waiting("add")
     die(dead)
     succeed(other)
-    die(requeue(dead))
+    die(requeued(dead))
     found.refresh()
     assert (found.pending, found.failed) == (0, 1)
     assert callbacks() == ["on_failure", "on_finish"]
@@ -212,7 +205,7 @@ def test_member_that_is_requeued_before_the_others_have_ended_is_waited_for():
     found = group([step(add, 1), step(add, 2)]).enqueue(**all_callbacks())
     dead, other = waiting("add")
     die(dead)
-    requeue(dead)
+    requeued(dead)
     succeed(other)
     assert callbacks() == []
     succeed(dead)
@@ -225,7 +218,7 @@ def test_requeued_step_lets_its_pipeline_go_on():
     found = pipeline(step(add, 1), step(add, 2)).enqueue(**all_callbacks())
     [dead] = waiting("add")
     die(dead)
-    succeed(requeue(dead), value=5)
+    succeed(requeued(dead), value=5)
     assert called("add") == [[5, 2]]
     succeed(waiting("add")[0], value=7)
     assert found.values() == [7]
@@ -236,7 +229,7 @@ def test_requeued_member_of_an_inner_group_lets_the_outer_pipeline_go_on():
     pipeline(group([step(add, 1)]), step(total)).enqueue(**all_callbacks())
     [dead] = waiting("add")
     die(dead)
-    succeed(requeue(dead), value=5)
+    succeed(requeued(dead), value=5)
     assert called("total") == [[[5]]]
     succeed(waiting("total")[0])
     assert callbacks() == ["on_failure", "on_finish", "on_success"]
@@ -263,6 +256,48 @@ def test_next_step_knows_what_its_predecessor_has_learnt():
     pipeline(step(add), step(add)).enqueue()
     succeed(waiting("add")[0], knowing={TENANT: "acme"})
     assert waiting("add")[0].options["scalekit"]["test_tenant"] == "acme"
+
+
+def test_next_step_that_cannot_be_enqueued_is_a_dead_letter_and_its_predecessor_has_ended():
+    found = pipeline(step(add), step(add), step(add)).enqueue(**all_callbacks())
+    [first] = waiting("add")
+    succeed(first, knowing={PRICE: object()})  # a portable fact that is no JSON
+    first.refresh_from_db()
+    second = TaskRecord.objects.get(path=add.module_path, status="FAILED")
+    found.refresh()
+    assert (first.status, found.failed) == ("SUCCESSFUL", 1)
+    assert "test_price" in second.errors[0]["traceback"]
+
+
+def test_enqueueing_a_flow_raises_what_enqueueing_its_first_step_would():
+    with unit_of_work(), PRICE.bind(object()), pytest.raises(TypeError, match="test_price"):
+        group([step(add, 1)]).enqueue()
+    assert not TaskGroup.objects.exists()
+
+
+def test_step_of_a_sharded_task_runs_for_the_shard_of_its_argument():
+    with facts["db_shards_for"].bind(lambda group, key: {group: key}):
+        pipeline(step(of_owner, 7), step(of_owner)).enqueue()
+        succeed(waiting("of_owner")[0], value=8)
+    first, second = TaskRecord.objects.order_by("pk")
+    assert first.options["scalekit"]["db_shards"] == {"users": 7}
+    assert second.options["scalekit"]["db_shards"] == {"users": 8}
+
+
+def test_jobs_of_a_flow_are_announced_as_others_are():
+    heard = []
+
+    def hear(task_result, **_):
+        heard.append(task_result.args)
+
+    signal = framework().signals.task_enqueued
+    signal.connect(hear)
+    try:
+        pipeline(step(add, 1), step(add, 2)).enqueue()
+        succeed(waiting("add")[0], value=10)
+    finally:
+        signal.disconnect(hear)
+    assert heard == [[1], [10, 2]]
 
 
 def test_next_step_of_a_job_that_another_process_ends_knows_its_facts():

@@ -16,9 +16,9 @@ from django.db.models.functions import Now
 from scalekit.core.context import arrived_with
 from scalekit.queue.facts import JOB
 from scalekit.queue.flows.plans import row_of
-from scalekit.queue.flows.results import values_of
+from scalekit.queue.flows.results import tree_of, values_of
+from scalekit.queue.flows.sending import CANNOT, Batch, batches
 from scalekit.queue.models import Status, TaskGroup, TaskRecord
-from scalekit.queue.outbox import put
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -39,7 +39,7 @@ def advance(record: TaskRecord, *, using: str) -> None:
             wave.go_on(record, record.return_value)
         else:
             wave.give_up(record)
-        wave.send()
+        wave.send_or_bury()
 
 
 def requeued(record: TaskRecord, *, using: str) -> None:
@@ -60,11 +60,27 @@ class Wave:
 
     def __init__(self, using: str) -> None:
         self.using = using
-        self.rows: list[TaskRecord] = []
+        self._begun: list[tuple[TaskRecord, bool]] = []  # with whether its task has a shard
 
     def send(self) -> None:
-        if self.rows:
-            put(self.rows, using=self.using)
+        """Enqueue what has begun. Raises what enqueueing raises."""
+        for batch in batches(self._begun):
+            batch.send(self.using)
+
+    def send_or_bury(self) -> None:
+        """Enqueue what has begun; what cannot be enqueued has failed, and its predecessor has ended all the same."""
+        while begun := self._begun:
+            self._begun = []
+            for batch in batches(begun):
+                self._send_or_bury(batch)
+
+    def _send_or_bury(self, batch: Batch) -> None:
+        try:
+            batch.send(self.using)
+        except CANNOT as error:
+            batch.bury(error, self.using)
+            for row in batch.rows:
+                self.give_up(row)
 
     def begin(
         self, chain: Chain, group: UUID | None, given: tuple[Any, ...], counted: bool
@@ -78,7 +94,7 @@ class Wave:
         row = row_of(first, given)
         row.group = group
         row.options["flow"] = flow
-        self.rows.append(row)
+        self._begun.append((row, first["sharded"]))
 
     def begin_group(self, element: Element, *, given: tuple[Any, ...] = (), **columns: Any) -> None:
         members = element["members"]
@@ -122,8 +138,9 @@ class Wave:
             self._end_group(group, first_time=first_time)
 
     def _end_group(self, group: TaskGroup, *, first_time: bool) -> None:
+        if group.group is None:
+            self._close(group)
         if first_time:
-            TaskGroup.objects.using(self.using).filter(pk=group.pk).update(finished_at=Now())
             self._call(group.on_finish, group)
         if group.failed:
             self._call(group.on_failure, group)
@@ -133,13 +150,23 @@ class Wave:
             has_heirs = bool(_flow_of(group).get("steps"))
             self.go_on(group, values_of(group.pk, self.using) if has_heirs else None)
 
+    def _close(self, group: TaskGroup) -> None:
+        """Say that nobody will ask for the results of `group` any more, but who has its id.
+
+        With those of the groups in it, unless a member is dead: they are wanted when it succeeds after all.
+        """
+        ids = [group.pk] if group.failed else tree_of([group.pk], self.using)
+        TaskGroup.objects.using(self.using).filter(pk__in=ids).update(finished_at=Now())
+
     def _call(self, callback: Element | None, group: TaskGroup) -> None:
         if callback is not None:
-            self.rows.append(row_of(callback, (str(group.pk),)))
+            self._begun.append((row_of(callback, (str(group.pk),)), callback["sharded"]))
 
     def _leave_group(self, member: TaskRecord | TaskGroup) -> None:
         """Let what follows stand for `member` in its group's results."""
         _rows_of(member, self.using).update(group=None)
+        if isinstance(member, TaskGroup):
+            self._close(member)
 
 
 def _rows_of(member: TaskRecord | TaskGroup, using: str) -> QuerySet[Any]:

@@ -1,6 +1,6 @@
 """A flow as JSON, as it waits in the rows of the jobs and groups that come before.
 
-A chain is a list of elements that follow one another; an element is one job, ``{"job": its fields}``, or one
+A chain is a list of elements that follow one another; an element is one job, ``{"job": its fields, "sharded": ...}``, or one
 group, ``{"id": ..., "members": [chain, ...]}``. Whole rows are kept, not the names of tasks: a worker of an
 older release sends the next step too, although only a newer one can run it.
 """
@@ -59,7 +59,8 @@ def job_of(step: Step, id: UUID) -> Element:  # noqa: A002 - as in the table
     row = new_row(step.task, step.args, step.kwargs, id=id)
     fields = {name: getattr(row, name) for name in _FIELDS}
     run_after = row.run_after.isoformat() if row.run_after else None
-    return {"job": {**fields, "id": str(id), "run_after": run_after}}
+    sharded = getattr(step.task, "shard", None) is not None
+    return {"job": {**fields, "id": str(id), "run_after": run_after}, "sharded": sharded}
 
 
 def row_of(element: Element, given: tuple[Any, ...]) -> TaskRecord:

@@ -53,14 +53,20 @@ class GroupResult:
     def values(self) -> list[Any]:
         """Return what the members returned, in order.
 
-        Raises `GroupPending` until all have ended, and `GroupFailed` if one failed.
+        Raises `GroupPending` until all have ended, `GroupFailed` if one failed, and `GroupUnknown` when results
+        have been forgotten.
         """
         self.refresh()
         if self.pending:
             raise GroupPending(f"{self.pending} of {self.size} members have not ended.")
         if self.failed:
             raise GroupFailed(f"{self.failed} of {self.size} members failed; see results().")
-        return values_of(UUID(self.id), self.database)
+        values = values_of(UUID(self.id), self.database)
+        if len(values) < self.size:
+            raise GroupUnknown(
+                f"Of {self.size} results {len(values)} are left; others are forgotten."
+            )
+        return values
 
 
 def get_group(id: str | UUID) -> GroupResult:  # noqa: A002 - as get_result's
@@ -77,6 +83,16 @@ def values_of(group: UUID, using: str) -> list[Any]:
         member.return_value if isinstance(member, TaskRecord) else _value_of(member, using)
         for member in _members(group, using)
     ]
+
+
+def tree_of(groups: list[UUID], using: str) -> list[UUID]:
+    """Return `groups` and the groups that are members of them, and of those, and so on."""
+    found, level = list(groups), list(groups)
+    while level:
+        inner = TaskGroup.objects.using(using).filter(group__in=level)
+        level = list(inner.values_list("pk", flat=True))
+        found += level
+    return found
 
 
 def _value_of(group: TaskGroup, using: str) -> list[Any]:
