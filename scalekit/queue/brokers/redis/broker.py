@@ -36,17 +36,19 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
     of ``"host:port"``, with `service_name`. `connection` and `sentinel_connection` are further keywords of
     redis-py. `connect_timeout` and `timeout` are in seconds and bound every command. A process that gives no
     sign of life for `heartbeat_timeout` milliseconds is dead: what it had fetched is run by others. The
-    broker's own dead letters are kept for `dead_message_ttl` milliseconds.
+    broker's own dead letters are kept for `dead_message_ttl` milliseconds. `middleware` are dotted paths, as
+    for every broker.
 
     Needs Redis 6.2 or any Valkey; not a Redis Cluster.
     """
 
     stores_delays: ClassVar[bool] = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - they are the OPTIONS of a setting
         self,
         alias: str,
         *,
+        middleware: Iterable[str] = (),
         connect_timeout: float = 1.0,
         timeout: float = 5.0,
         namespace: str = "dramatiq",
@@ -57,6 +59,7 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
         self.address, self.timeout = Address(**address), timeout
         super().__init__(
             alias,
+            middleware=middleware,
             client=self.address.client(connect_timeout, timeout, retries=1),
             namespace=namespace,
             heartbeat_timeout=heartbeat_timeout,
@@ -70,7 +73,8 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
         """Be a worker that holds nothing: what a process is after it was forked."""
         self.broker_id = str(uuid4())
         self.holdings = Holdings()
-        self.heartbeat = Heartbeat(self._beat, self.heartbeat_timeout / 1000 / BEATS)
+        timeout = self.heartbeat_timeout / 1000
+        self.heartbeat = Heartbeat(self._beat, timeout / BEATS, timeout)
 
     @property
     def consumer_class(self) -> type[Any]:

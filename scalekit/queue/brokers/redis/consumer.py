@@ -70,16 +70,31 @@ class RedisConsumer(_RedisConsumer):
                 self._call(scripts.REQUEUE, *ids)
             self._forget(ids)
 
+    def idle(self) -> None:
+        """Be woken no more until the next call of `next`: there is no thread for what comes."""
+        with _as_broken_connection():
+            if self._wake.cancel():
+                self._give_back(woken=True)
+
+    def rest(self) -> None:
+        """Do as `idle` does, and put back what was fetched and not handed out."""
+        with _as_broken_connection():
+            self._give_back(woken=self._wake.cancel())
+
     def close(self) -> None:
         """Put back what was fetched and not handed out."""
-        was_waiting = self._wake.is_waiting
+        woken = self._wake.is_waiting  # or not: nobody knows
         self._wake.close()
+        with _as_broken_connection():
+            self._give_back(woken=woken)
+
+    def _give_back(self, *, woken: bool) -> None:
+        """Return to the server what is not handed out, and the turn of one that was woken."""
         ids = [message.held_as for message in self._ready]
         self._ready.clear()
         self._forget(ids)  # also if the server does not hear of it now: the next fetch tells it
-        if ids or was_waiting:
-            with _as_broken_connection():
-                self._call(scripts.REQUEUE, *ids)
+        if ids or woken:
+            self._call(scripts.REQUEUE, *ids)
 
     def _fill(self) -> None:
         timeout = self.timeout / 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from scalekit.queue.exceptions import BrokerUnreachable
@@ -23,8 +24,14 @@ class Heartbeat:
     than the broker waits is taken for dead.
     """
 
-    def __init__(self, beat: Callable[[list[str]], object], interval: float) -> None:
-        self._beat, self._interval = beat, interval
+    def __init__(
+        self, beat: Callable[[list[str]], object], interval: float, timeout: float
+    ) -> None:
+        self._beat, self._interval, self._timeout = beat, interval, timeout
+        self._arrived = time.monotonic()
+        self._silent_until = (
+            0.0  # when the last gap ended in which this process may have been dead to others
+        )
         self._queues: set[str] = set()
         self._lock = threading.Lock()
         self._changed = threading.Event()
@@ -38,9 +45,14 @@ class Heartbeat:
                 self._queues.add(queue)
                 self._changed.set()
             if self._thread is None:
-                self._stopped = False
+                self._stopped, self._arrived = False, time.monotonic()
                 self._thread = threading.Thread(target=self._run, name="queue-beat", daemon=True)
                 self._thread.start()
+
+    def vouches_for(self, fetched: float) -> bool:
+        """Tell whether nobody can have taken away what was fetched at `fetched`, by `time.monotonic`."""
+        lives = time.monotonic() - self._arrived < self._timeout
+        return lives and fetched > self._silent_until
 
     def stop(self) -> None:
         """Beat no more, and wait for the thread."""
@@ -67,4 +79,8 @@ class Heartbeat:
             if arrived_before:
                 logger.warning("Signs of life of this worker do not arrive: %s", error)
             return False
+        now = time.monotonic()
+        if now - self._arrived >= self._timeout:
+            self._silent_until = now
+        self._arrived = now
         return True

@@ -1,12 +1,16 @@
-"""Messages with which a worker has died: the server hears of it before the next one begins them.
+"""Messages that the server is asked about before they are begun: suspects, and those in doubt.
 
 A worker that dies holds more than it runs. The first time that counts against everything it held; from then
 on only what it had begun is counted, so that jobs do not go to the dead letters for lying beside a deadly one.
+
+A process that was silent for too long (stopped, starved, cut off) may have been taken for dead, and what it had
+fetched may be another's by now.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from dramatiq import MessageProxy, Middleware
@@ -25,14 +29,16 @@ class HeldMessage(MessageProxy):
 
     def __init__(self, message: Message[Any], held_as: str, deaths: int = 0) -> None:
         super().__init__(message)
-        self.held_as, self.deaths = held_as, deaths
+        self.held_as, self.deaths, self.fetched = held_as, deaths, time.monotonic()
 
 
 class Suspects(Middleware):
-    """Begin no suspect before the server knows, and none that another worker has by now."""
+    """Begin no suspect before the server knows, and nothing that another worker has by now."""
 
     def before_process_message(self, broker: Any, message: Any) -> None:
-        if not isinstance(message, HeldMessage) or not message.deaths:
+        if not isinstance(message, HeldMessage):
+            return
+        if not message.deaths and broker.heartbeat.vouches_for(message.fetched):
             return
         try:
             is_held = broker.begin(message)

@@ -19,8 +19,9 @@ class Wake:
     """
 
     def __init__(self, client: Redis, key: str, patience: float) -> None:
-        self._pool, self._key, self._patience = client.connection_pool, key, patience
+        self._client, self._key, self._patience = client, key, patience
         self._connection: Any = None
+        self._id: int = 0  # by which the server knows the connection
         self._until: float | None = None
 
     @property
@@ -30,7 +31,9 @@ class Wake:
     def begin(self, seconds: float) -> None:
         """Ask to be woken within `seconds`."""
         if self._connection is None:
-            self._connection = self._pool.get_connection()
+            self._connection = self._client.connection_pool.get_connection()
+            self._connection.send_command("CLIENT", "ID")
+            self._id = self._connection.read_response()
         seconds = max(seconds, SHORTEST)
         self._connection.send_command("BLPOP", self._key, f"{seconds:.3f}")
         self._until = time.monotonic() + seconds + self._patience
@@ -48,8 +51,17 @@ class Wake:
         self._until = None
         return True
 
+    def cancel(self) -> bool:
+        """Wait no more, and tell whether this was woken meanwhile: another may have to be."""
+        if self._until is None:
+            return False
+        self._client.client_unblock(self._id)
+        token = self._connection.read_response()
+        self._until = None
+        return token is not None
+
     def close(self) -> None:
         connection, self._connection, self._until = self._connection, None, None
         if connection is not None:
             connection.disconnect()
-            self._pool.release(connection)
+            self._client.connection_pool.release(connection)

@@ -283,12 +283,57 @@ class TestIdle:
     def test_it_sends_about_one_command_a_second(self, redis_broker, begun):
         def calls():
             found = redis_broker.client.info("commandstats")
-            return sum(found[f"cmdstat_{name}"]["calls"] for name in ("evalsha", "blpop"))
+            names = {"cmdstat_evalsha", "cmdstat_blpop"} & found.keys()
+            return sum(found[name]["calls"] for name in names)
 
-        calls()
         before, seconds = calls(), 7.0
         time.sleep(seconds)
         assert (calls() - before) / seconds <= 1.5
+
+
+class TestTurns:
+    """Of two idle workers one is woken for each message, the one that has waited the longest."""
+
+    @pytest.fixture
+    def both(self, redis_broker, actors, make_broker, consume):
+        consumers = consume(redis_broker), consume(make_broker())
+        for consumer in consumers:
+            assert next(consumer) is None
+            assert consumer._wake.is_waiting
+        return consumers
+
+    def test_one_that_has_no_thread_for_it_passes_its_turn_on(self, both, actors):
+        first, second = both
+        actors.note.send("a")
+        first.idle()
+        assert eventually(lambda: next(second) is not None, 1)
+
+    def test_one_that_rests_is_not_woken(self, both, actors):
+        first, second = both
+        first.rest()
+        actors.note.send("a")
+        assert eventually(lambda: next(second) is not None, 1)
+
+    def test_one_that_is_closed_passes_its_turn_on(self, both, actors):
+        first, second = both
+        actors.note.send("a")
+        first.close()
+        assert eventually(lambda: next(second) is not None, 1)
+
+    def test_one_that_was_idle_takes_part_again(self, both, actors):
+        first, second = both
+        first.idle()
+        second.close()
+        actors.note.send("a")
+        assert eventually(lambda: next(first) is not None, 1)
+
+    def test_one_that_rests_gives_back_what_it_had_fetched(self, both, actors):
+        first, second = both
+        for line in "abc":
+            actors.note.send(line)
+        assert eventually(lambda: next(first) is not None, 1)
+        first.rest()
+        assert lines(drain(second)) == ["b", "c"]
 
 
 def test_stats_count_what_there_is(redis_broker, actors, consume):
