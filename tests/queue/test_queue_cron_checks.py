@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.utils import timezone
 
 from scalekit.queue.checks import check_queue
@@ -77,7 +79,8 @@ def test_a_project_without_time_zones_cannot_have_cron(broker, settings):
 
 def test_a_setting_of_the_wrong_kind_is_left_to_the_check_of_settings(broker, settings):
     settings.SCALEKIT_QUEUE_CRON = ["nightly"]
-    assert [m for m in check_queue() if m.id[-3:-1] == "03"] == []
+    settings.SCALEKIT_QUEUE_DATABASES = "default"
+    assert [m for m in check_queue() if m.id[-3:] in {"006", "030", "031"}] == []
 
 
 def cron(*args):
@@ -135,3 +138,15 @@ def test_the_lines_of_the_page_are_right(broker, settings):
     shown = lines["SCALEKIT_QUEUE_CRON"]
     assert len(shown) == 3
     assert flaws(settings, **{name: {**entry, "TASK": NOTE} for name, entry in shown.items()}) == []
+
+
+@pytest.mark.parametrize(
+    ("alias", "said"),
+    [("nowhere", "which DATABASES has not"), ("replica", "a replica, into which no job")],
+)
+def test_a_database_that_can_hold_no_job_is_an_error(broker, settings, alias, said):
+    settings.SCALEKIT_QUEUE_DATABASES = ["default", alias]
+    entries = {"default": {}, "replica": {"SCALEKIT": {"REPLICA_OF": "default"}}}
+    with patch.object(connections, "settings", entries):
+        (flaw,) = [m for m in check_queue() if m.id == "scalekit.queue.E006"]
+    assert said in flaw.msg

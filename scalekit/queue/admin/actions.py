@@ -125,14 +125,13 @@ def _user_id(request: HttpRequest) -> Any:
 
 
 def _cancel(jobs: Jobs) -> Iterator[Batch]:
-    from scalekit.queue.cancelling import (
-        cancel,  # needs Dramatiq, without which the admin must load
-    )
+    # It needs Dramatiq, without which the admin must load.
+    from scalekit.queue.cancelling import cancel
 
-    rows = iter(list(jobs))
-    while some := list(islice(rows, BATCH)):
+    ids = iter(list(jobs.values_list("pk", flat=True)))
+    while some := list(islice(ids, BATCH)):
         batch = Batch()
-        for row in some:
+        for row in jobs.filter(pk__in=some):
             if cancel(row, database=jobs.db):
                 batch.rows.append(row)
             else:
