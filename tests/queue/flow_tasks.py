@@ -43,3 +43,8 @@ def limited(account):
 @task(shard=("users", "owner_id"))
 def of_owner(owner_id):
     return owner_id
+
+
+@task(concurrency=1, limit_by="account", takes_context=True)
+def limited_with_context(context, account):
+    return account

@@ -4,11 +4,12 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from dramatiq import Middleware
 from dramatiq.middleware import MiddlewareError, SkipMessage
 
 from scalekit.queue import records
+from scalekit.queue.conf import settings
 from scalekit.queue.events import JOB_POSTPONED
 from scalekit.queue.exceptions import LimitInvalid, MessageRefused, PublishFailed, TaskUnknown
 from scalekit.queue.facts import JOB
@@ -70,6 +71,9 @@ class JobLimits(Middleware):
         held = _held.get()
         _held.set(None)
         if held is not None:
+            connection = connections[settings.DATABASES[0]]
+            if not connection.in_atomic_block:  # a task may have left it without autocommit
+                connection.close_if_unusable_or_obsolete()
             leave(*held)
 
     after_skip_message = after_process_message
