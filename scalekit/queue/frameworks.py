@@ -57,7 +57,13 @@ def loaded_frameworks() -> list[Framework]:
 
 def framework_of(task: object) -> Framework | None:
     """Return the framework whose Task `task` is; None if it is no Task."""
-    return next((f for f in loaded_frameworks() if isinstance(task, f.base.Task)), None)
+    return _framework_of(type(task))
+
+
+@cache
+def _framework_of(kind: type) -> Framework | None:
+    """Return the framework of a class, which can be of no framework that is loaded after it."""
+    return next((f for f in loaded_frameworks() if issubclass(kind, f.base.Task)), None)
 
 
 def framework_behind(task: object) -> Framework:

@@ -95,8 +95,11 @@ def configured(task: Any, backend: Any, **changes: Any) -> Any:
         raise MessageRefused("backend", str(error)) from error
     if not getattr(found, "runs_on_dramatiq", False):
         raise MessageRefused("backend", "The message names no TASKS backend of this kind.")
+    wanted = {"backend": backend, **changes}
+    if all(getattr(task, name) == value for name, value in wanted.items()):
+        return task  # as it was declared, and validated then
     try:
-        return task.using(backend=backend, **changes)
+        return task.using(**wanted)
     except framework.exceptions.TaskException as error:
         raise MessageRefused("no task", f"{task.module_path} cannot run here: {error}") from error
 

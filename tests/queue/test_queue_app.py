@@ -63,7 +63,7 @@ def test_workers_without_a_broker_say_so():
 
 def test_workers_of_a_queue_that_is_misspelt_say_which_there_are(broker):
     with pytest.raises(CommandError, match="no queue nowhere"):
-        call_command("run_workers", "--queues", "nowhere")
+        call_command("run_workers", "--single", "--queues", "nowhere")
 
 
 def test_help_says_how_it_ends(capsys):

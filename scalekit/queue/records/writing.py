@@ -32,7 +32,7 @@ _ALIKE_UP_TO = 200  # characters; to compare more costs more than a statement do
 
 def write(database: str, steps: Sequence[Step]) -> list[Answer]:
     """Write all of `steps`, or none, and return the answer to each."""
-    with transaction.atomic(using=database):
+    with transaction.atomic(using=database, savepoint=False):
         rows = _locked(database, [step.id for step in steps])
         answers = [_decide(step, rows.get(step.id)) for step in steps]
         _write_claims(database, answers)
