@@ -9,6 +9,7 @@ from scalekit.queue.dead_letters import KEY_TAKEN, NOT_DEAD, UNREADABLE, Search,
 from scalekit.queue.dead_letters import requeue as requeue_in_batches
 from scalekit.queue.models import Status, TaskRecord
 from tests.queue.dead import dead_letter, dead_letters
+from tests.queue.sample_tasks import note
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +51,23 @@ def test_a_relay_that_confirms_an_older_publication_does_not_take_the_requeued_o
     requeue(letter)
     confirmed = TaskRecord.objects.filter(pk=letter.pk, publications=2).update(publish_at=None)
     assert confirmed == 0
+
+
+def test_a_worker_that_comes_back_after_its_job_was_requeued_finishes_nothing(broker):
+    from scalekit.queue import records
+    from scalekit.queue.jobs import Job
+    from scalekit.queue.leases import held
+    from scalekit.queue.publishing import message_of
+
+    row = TaskRecord.objects.get(pk=note.enqueue().id)
+    frozen = Job(message_of(row))
+    records.claim(frozen)
+    records.fail(row.pk, "default", exception_class_path="x.WorkerDied", message="It died.")
+    assert requeue(row) == (1, {})
+    assert not records.finish(frozen, value="late")
+    held.forget()
+    row.refresh_from_db()
+    assert (row.status, row.return_value) == (Status.READY, None)
 
 
 def test_what_was_asked_of_the_job_and_what_it_said_is_forgotten():
