@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from pika.exceptions import AMQPConnectionError
+from pika.exceptions import AMQPConnectionError, ConnectionWrongStateError
 
 from scalekit.queue.brokers.rabbitmq.address import UNANSWERED
 
@@ -44,6 +44,8 @@ class Outgoing:
 @contextmanager
 def bounded(connection: BlockingConnection, seconds: float) -> Iterator[None]:
     """Break `connection` off if the block takes longer, so that whatever waits in it raises."""
+    if not connection.is_open:
+        raise ConnectionWrongStateError("the connection is closed")
     beneath = connection._impl  # noqa: SLF001 - only its own loop's timers run while it blocks
     error = AMQPConnectionError(f"no answer within {seconds:g} s")
     timer = beneath._adapter_call_later(seconds, partial(beneath._terminate_stream, error))  # noqa: SLF001

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from dramatiq.errors import ConnectionClosed
 
 from scalekit.queue.brokers.rabbitmq import RabbitMQBroker
 from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed, QueueDiffers
@@ -109,6 +110,17 @@ def test_worker_that_is_gone_loses_nothing(rabbit, consume):
     take(first, 3)
     break_off(first)
     assert sorted(one.args[0] for one in take(consume(), 3)) == [0, 1, 2]
+
+
+def test_consumer_whose_connection_broke_can_be_closed(rabbit, consume):
+    rabbit.enqueue(message("resize"))
+    consumer = consume()
+    take(consumer)
+    break_off(consumer)
+    with pytest.raises(ConnectionClosed):
+        next(consumer)
+    consumer.close()
+    consumer.close()
 
 
 def test_death_counts_against_what_the_worker_held_and_giving_back_does_not(rabbit, consume):
