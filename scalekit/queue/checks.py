@@ -17,6 +17,7 @@ from scalekit.queue.conf import settings
 from scalekit.queue.cron.checks import cron_flaws
 from scalekit.queue.exceptions import DependencyMissing
 from scalekit.queue.frameworks import framework
+from scalekit.queue.task_checks import task_flaws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ def check_queue(**_: Any) -> list[CheckMessage]:
         *_queues_misnamed(ours),
         *_databases_unusable(),
         *cron_flaws(),
+        *task_flaws(ours),
     ]
 
 
