@@ -13,7 +13,8 @@ from scalekit.queue.models import TaskRecord
 def find_record(result: Any, database: str | None = None) -> tuple[TaskRecord, str]:
     """Return the row of the job with this TaskResult or id, and the alias of its database.
 
-    Asks each of SCALEKIT_QUEUE_DATABASES, on the primary, or `database` alone. Raises TaskResultDoesNotExist.
+    Asks each of SCALEKIT_QUEUE_DATABASES, on the primary, or `database` alone. Raises TaskResultDoesNotExist,
+    also for a job whose row is there only until it is published: it may be on its way already.
     """
     id_ = str(getattr(result, "id", result))
     try:
@@ -21,7 +22,7 @@ def find_record(result: Any, database: str | None = None) -> tuple[TaskRecord, s
     except ValueError as error:
         raise _does_not_exist(id_) from error
     for alias in [database] if database else settings.DATABASES:
-        if record := TaskRecord.objects.using(alias).filter(pk=uuid).first():
+        if record := TaskRecord.objects.using(alias).filter(pk=uuid, kept=True).first():
             return record, alias
     raise _does_not_exist(id_)
 

@@ -20,7 +20,7 @@ from scalekit.queue.frameworks import framework
 from scalekit.queue.jobs import Job
 from scalekit.queue.models import TaskRecord
 from tests.integration.queue.processes import eventually
-from tests.queue.flow_tasks import add, call_back
+from tests.queue.flow_tasks import add, call_back, unrecorded
 from tests.queue.playing import begin, called, succeed, waiting
 
 
@@ -231,6 +231,11 @@ class TestRows:
         for id_ in (uuid4(), "no id"):
             with pytest.raises(missing):
                 cancel(id_)
+
+    def test_job_without_a_record_cannot_be_cancelled(self):
+        id_ = unrecorded.enqueue().id
+        with pytest.raises(framework().exceptions.TaskResultDoesNotExist, match="record=False"):
+            cancel(id_)
 
     def test_cancelling_is_announced(self, heard):
         heard = heard("queue_job_cancelled")

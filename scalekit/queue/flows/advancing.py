@@ -103,8 +103,7 @@ class Wave:
         )
         group.save(using=self.using, force_insert=True)
         for chain in members:
-            if chain:
-                self.begin(chain, group.pk, given, counted=False)
+            self.begin(chain, group.pk, given, counted=False)
         if not members:
             self._end_group(group, first_time=True)
 

@@ -42,7 +42,7 @@ class Batch:
     def bury(self, error: Exception, using: str) -> None:
         """Store the jobs as dead letters, where an operator finds them with the `error`."""
         for row in self.rows:
-            fields = {**final_fields(Status.FAILED), "errors": [shown(error)]}
+            fields = {**final_fields(Status.FAILED), "errors": [shown(error)], "publish_at": None}
             for name, value in fields.items():
                 setattr(row, name, value)
             row.save(using=using, force_insert=True)

@@ -19,18 +19,18 @@ def stop_here():
 
 def end(id_, when):
     """End a job well, and stop before or after what follows has been written, but not committed."""
-    from scalekit.queue.flows import advancing
+    from scalekit.queue.flows import sending
     from scalekit.queue.models import TaskRecord
     from tests.queue.playing import succeed
 
-    put = advancing.put
+    put = sending.put
 
     def stopping(*args, **kwargs):
         if when == "after":
             put(*args, **kwargs)
         stop_here()
 
-    advancing.put = stopping
+    sending.put = stopping
     succeed(TaskRecord.objects.get(pk=id_))
 
 
