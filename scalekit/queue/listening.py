@@ -30,8 +30,9 @@ def wait(database: str, seconds: float, stop: Event) -> None:
     if driver is None:
         stop.wait(seconds)
     elif not stop.is_set():
-        for _ in driver.notifies(timeout=seconds, stop_after=1):
-            pass
+        with connections[database].wrap_database_errors:
+            for _ in driver.notifies(timeout=seconds, stop_after=1):
+                pass
 
 
 def _listening(database: str) -> Any:

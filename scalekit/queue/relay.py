@@ -44,9 +44,8 @@ def relay(database: str) -> bool:
         return False
     with unit_of_work():
         rows = claim_due(database)
-        learnt = (
-            demands()
-        )  # the claim is a write, after all that is in the rows: who reads must see it
+        # The claim is a write, after all that is in the rows: whoever runs them must see it.
+        learnt = demands()
     if rows:
         _send(database, rows, learnt)
     return len(rows) == BATCH

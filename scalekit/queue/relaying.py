@@ -101,11 +101,12 @@ def _pause(duty: Duty, failures: int) -> float:
 
 
 def _rest(duty: Duty, database: str, stop: Event) -> None:
-    if duty.every > SELDOM:
-        connections[database].close()
     try:
+        if duty.every > SELDOM:
+            connections[database].close()
         duty.wait(database, duty.every, stop)
-    except DatabaseError:  # it was waiting for the database, which went away
+    except Exception as error:  # noqa: BLE001 - it was waiting for the database, which went away
+        logger.info("Duty %s of database %r waits without it: %s", duty.name, database, error)
         connections.close_all()
         stop.wait(duty.every)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from scalekit.queue.brokers import default_broker
@@ -61,7 +61,7 @@ def _import_from(queue: str, database: str) -> int:
 
 @duty("forget_expired", every=60.0)
 def forget_expired(database: str) -> bool:
-    """Delete jobs whose time is over, but members of a group only when all of the group has ended."""
+    """Delete jobs whose time is over, but no member of a group that is not over."""
     ids = list(_expired(database).values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
     if ids:
         _expired(database).filter(pk__in=ids).delete()  # asked again: one may run again since
@@ -69,8 +69,12 @@ def forget_expired(database: str) -> bool:
 
 
 def _expired(database: str) -> QuerySet[TaskRecord]:
-    pending = TaskGroup.objects.using(database).filter(
-        pk=OuterRef("group"), finished_at__isnull=True
+    """Return the query for what may go: no member of a group whose results may still be asked for.
+
+    That is one which has not ended, or has dead members, which may be run again.
+    """
+    open_groups = TaskGroup.objects.using(database).filter(
+        Q(finished_at__isnull=True) | Q(failed__gt=0), pk=OuterRef("group")
     )
     expired = TaskRecord.objects.using(database).filter(expires_at__lt=Now())
-    return expired.exclude(Exists(pending))
+    return expired.exclude(Exists(open_groups))

@@ -69,12 +69,15 @@ def test_what_has_expired_is_forgotten(broker):
     assert set(TaskRecord.objects.values_list("pk", flat=True)) == {kept.pk, endless.pk}
 
 
-def test_member_of_an_unfinished_group_is_kept(broker):
+def test_member_of_a_group_that_is_not_over_is_kept(broker):
     group = TaskGroup.objects.create(id=new_id(), size=1, pending=1)
     row = stored(status=Status.SUCCESSFUL, expires_at=ago(days=1), group=group.pk)
     forget_expired("default")
     assert TaskRecord.objects.filter(pk=row.pk).exists()
-    TaskGroup.objects.update(finished_at=Now())
+    TaskGroup.objects.update(finished_at=Now(), failed=1)
+    forget_expired("default")
+    assert TaskRecord.objects.filter(pk=row.pk).exists()
+    TaskGroup.objects.update(failed=0)
     forget_expired("default")
     assert not TaskRecord.objects.filter(pk=row.pk).exists()
 
