@@ -32,7 +32,7 @@ KINDS = {
     "replica": "streaming replica of primary",
     "shard": "PostgreSQL: photos, likes, comments",
     "valkey": "cache, sessions, queue",
-    "worker": "makes the thumbnails",
+    "worker": "run_workers: makes the thumbnails",
 }
 
 

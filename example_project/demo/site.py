@@ -115,7 +115,7 @@ class DemoSite:
 
     def _start_programs(self) -> None:
         self.webs = [self._start_web(f"web_{n}") for n in (1, 2)]
-        argv = [*self._manage, "run_workers", "--threads", "2"]
+        argv = [*self._manage, "run_workers", "--min=1", "--max=2", "--threads=2"]
         self.worker = self.topology.process("worker", argv, env=self.environment, cwd=ROOT)
 
     def _start_web(self, name: str) -> Process:

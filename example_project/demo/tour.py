@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 import secrets
+import signal
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -62,6 +64,8 @@ class Tour:
             ("CDN", self.static_files_come_from_the_edge),
             ("shards", self.a_photo_lies_on_its_owners_shard),
             ("message queue", self.the_worker_makes_the_thumbnail),
+            ("the broker dies", self.a_job_outlives_the_broker),
+            ("a worker dies", self.killed_workers_are_replaced),
             ("logging", self.web_server_and_worker_share_a_request_id),
             ("stateless web tier", self.a_login_outlives_its_web_server),
         ]
@@ -190,18 +194,22 @@ class Tour:
         return f"{url.rpartition('/')[2]}: {state}, {policy}"
 
     def a_photo_lies_on_its_owners_shard(self) -> str:
+        self.photo_id, self.request_id = self._share_a_photo()
+        found = [s.name for s in [self.site.primary, *self.site.shards] if self._has_photo(s)]
+        expected = self._owners_shard()
+        require(found == [expected], f"the photo lies on {found}, its owner's shard is {expected}")
+        return f"photo {self.photo_id} lies on {expected} and nowhere else"
+
+    def _share_a_photo(self) -> tuple[int, str]:
+        """Upload one; return its id and the id of the request."""
         file = PHOTOGRAPHS / "tabby.jpg"
         upload = self.visitor.submit(
             "/photos/new/",
             {"caption": "From the tour", "alt": "A tabby cat"},
             files={"image": (file.name, file.read_bytes(), "image/jpeg")},
         )
-        self.photo_id = int(re.findall(r"\d+", upload.headers["Location"])[0])
-        self.request_id = upload.headers["X-Request-ID"]
-        found = [s.name for s in [self.site.primary, *self.site.shards] if self._has_photo(s)]
-        expected = self._owners_shard()
-        require(found == [expected], f"the photo lies on {found}, its owner's shard is {expected}")
-        return f"photo {self.photo_id} lies on {expected} and nowhere else"
+        photo_id = int(re.findall(r"\d+", upload.headers["Location"])[0])
+        return photo_id, upload.headers["X-Request-ID"]
 
     def _has_photo(self, server: object) -> bool:
         tables = "SELECT 1 FROM pg_tables WHERE tablename = 'photos_photo'"
@@ -217,15 +225,35 @@ class Tour:
         return Slots("users", shards=names, slots=4096).shard_for(self._user_id())
 
     def the_worker_makes_the_thumbnail(self) -> str:
-        started = time.monotonic()
-        url = wait_for(
-            lambda: self.visitor.get(f"/photos/{self.photo_id}/thumbnail/").json()["url"],
-            "no thumbnail came from the worker",
-        )
-        took = time.monotonic() - started
+        url, took = self._wait_for_the_thumbnail_of(self.photo_id)
         image = self.visitor.get(url)
         require(image.headers["Content-Type"] == "image/jpeg", "the thumbnail is no JPEG")
         return f"there after {took:.1f} s, {len(image.content) // 1024} KiB from the edge"
+
+    def _wait_for_the_thumbnail_of(self, photo_id: int) -> tuple[str, float]:
+        """Return its URL, and the seconds that it took to come."""
+        started = time.monotonic()
+        url = wait_for(
+            lambda: self.visitor.get(f"/photos/{photo_id}/thumbnail/").json()["url"],
+            "no thumbnail came from the worker",
+        )
+        return str(url), time.monotonic() - started
+
+    def a_job_outlives_the_broker(self) -> str:
+        self.site.valkey.kill()
+        photo_id, _ = self._share_a_photo()
+        self.site.valkey.start()
+        _, took = self._wait_for_the_thumbnail_of(photo_id)
+        return f"shared a photo without it; the thumbnail came {took:.1f} s after it was back"
+
+    def killed_workers_are_replaced(self) -> str:
+        killed = self.site.worker.pids - {self.site.worker.pid}
+        require(killed, "run_workers has started no process")
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        photo_id, _ = self._share_a_photo()
+        _, took = self._wait_for_the_thumbnail_of(photo_id)
+        return f"{len(killed)} processes got kill -9; the next thumbnail came after {took:.1f} s"
 
     def web_server_and_worker_share_a_request_id(self) -> str:
         request_id = self.request_id

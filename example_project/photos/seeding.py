@@ -134,7 +134,7 @@ def add_photo(planned: PlannedPhoto, *, inline: bool) -> bool:
     owner_id = planned.owner.pk
     if Photo.objects.filter(owner_id=owner_id, caption=planned.caption).exists():
         return False
-    photo = sharing.store(
+    photo = (sharing.store if inline else sharing.share)(
         owner_id,
         clean(planned.sample),
         caption=planned.caption,
@@ -143,8 +143,6 @@ def add_photo(planned: PlannedPhoto, *, inline: bool) -> bool:
     )
     if inline:
         make_thumbnail.call(photo.pk)
-    else:
-        sharing.request_thumbnail(photo)
     for fan in planned.fans:
         sharing.like(photo, fan.pk)
     for minutes, (author, text) in enumerate(planned.remarks, start=1):

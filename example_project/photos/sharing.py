@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,17 +18,16 @@ from .tasks import make_thumbnail
 if TYPE_CHECKING:
     from .images import CleanImage
 
-logger = logging.getLogger(__name__)
-
 
 def shard_of(photo: Photo) -> str:
     return router.db_for_write(Photo, instance=photo)
 
 
 def share(owner_id: int, image: CleanImage, **about: Any) -> Photo:
-    """Store a photo and have its thumbnail made."""
-    photo = store(owner_id, image, **about)
-    request_thumbnail(photo)
+    """Store a photo and have its thumbnail made; both, or neither."""
+    with transaction.atomic(using=shard_of(Photo(owner_id=owner_id))):
+        photo = store(owner_id, image, **about)
+        make_thumbnail.enqueue(photo.pk)
     return photo
 
 
@@ -44,13 +42,6 @@ def store(owner_id: int, image: CleanImage, **about: Any) -> Photo:
         raise
     forget_cards(owner_id)
     return photo
-
-
-def request_thumbnail(photo: Photo) -> None:
-    try:
-        make_thumbnail.enqueue(photo.pk)
-    except Exception:  # the photo is stored: a queue that is down must not make the upload fail
-        logger.exception("No thumbnail could be asked for; pages show the whole photo instead.")
 
 
 def remove(photo: Photo) -> None:

@@ -18,3 +18,4 @@ SCALEKIT_DB_SHARDING = {
         "OPTIONS": {"shards": list(SHARDS), "slots": 4096},
     },
 }
+SCALEKIT_QUEUE_DATABASES = ["default", *SHARDS]  # a photo and its job are one transaction

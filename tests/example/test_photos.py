@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from example_project.photos import sharing
 from example_project.photos.models import Comment, Like, Photo
+from example_project.photos.tasks import make_thumbnail
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_placeholder_until_the_thumbnail_is_there(client, ada, share):
     status = f"{photo.get_absolute_url()}thumbnail/"
     assert status in client.get("/@ada/").text
     assert client.get(status).json() == {"url": None}
-    sharing.request_thumbnail(photo)
+    make_thumbnail.enqueue(photo.pk)
     assert "/media/thumbnails/" in client.get(status).json()["url"]
 
 

@@ -5,10 +5,12 @@ import zlib
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import DatabaseError
 from PIL import Image
 
 from example_project.photos.models import Photo
 from example_project.photos.uploads import SizeLimitHandler
+from scalekit.queue.models import TaskRecord
 
 ORIENTATION, GPS = 0x0112, 0x8825
 
@@ -146,13 +148,27 @@ def test_upload_needs_a_login(client, db, picture):
     assert upload(client, picture()).url == "/login/?next=/photos/new/"
 
 
-def test_photo_is_stored_while_the_queue_is_down(as_ada, monkeypatch, caplog, picture):
+def test_photo_and_its_job_are_stored_while_the_broker_is_down(
+    as_ada, settings, django_capture_on_commit_callbacks, picture
+):
+    nowhere = {"url": "redis://127.0.0.1:1/0"}
+    settings.TASKS = {"default": {"BACKEND": "scalekit.queue.backend.DramatiqBackend"}}
+    settings.SCALEKIT_QUEUE_BROKER = {
+        "default": {"BACKEND": "scalekit.queue.brokers.redis.RedisBroker", "OPTIONS": nowhere}
+    }
+    with django_capture_on_commit_callbacks(execute=True):
+        upload(as_ada, picture())
+    assert as_ada.get("/explore/").text.count("Developing") == 1
+    assert TaskRecord.objects.get().status == "READY"
+
+
+def test_there_is_no_photo_without_its_job(as_ada, monkeypatch, picture):
     def refuse(*args):
-        raise ConnectionError
+        raise DatabaseError
 
     monkeypatch.setattr(
         "example_project.photos.sharing.make_thumbnail", type("", (), {"enqueue": refuse})
     )
-    upload(as_ada, picture())
-    assert as_ada.get("/explore/").text.count("Developing") == 1
-    assert "No thumbnail" in caplog.text
+    with pytest.raises(DatabaseError):
+        upload(as_ada, picture())
+    assert not Photo.objects.exists()
