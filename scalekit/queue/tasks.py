@@ -14,6 +14,9 @@ from scalekit.queue.keywords import flaws_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Django 6.0 has them in its decorator alone, where others have them in the class.
+DEFAULTS = {"priority": 0, "queue_name": "default", "backend": "default", "run_after": None}
+
 
 def task(function: Callable[..., Any] | None = None, **keywords: Any) -> Any:
     """Declare a Task: ``@task`` or ``@task(queue_name="mail", max_retries=5)``.
@@ -36,7 +39,7 @@ def task(function: Callable[..., Any] | None = None, **keywords: Any) -> Any:
         raise TypeError(msg)
 
     def declare(func: Callable[..., Any]) -> Any:
-        return scale_task(PRIMARY)(func=func, **keywords)
+        return scale_task(PRIMARY)(func=func, **{**DEFAULTS, **keywords})
 
     return declare if function is None else declare(function)
 
