@@ -48,6 +48,8 @@ def events_page() -> Iterator[str]:
         metric = f"`scalekit_{event.name}_total`" + (
             f", `scalekit_{event.name}_seconds`" if event.seconds else ""
         )
+        if event.gauge:
+            metric = f"`scalekit_{event.name}`"
         labels = ", ".join(f"`{label}`" for label in event.labels)
         yield f"| `{event.name}` | {event.help} | {labels} | {metric} |"
 

@@ -48,6 +48,21 @@ def value(name, **labels):
     return scraped().get((name, frozenset(labels.items())), 0)
 
 
+@pytest.fixture
+def sample_level():
+    event = Event("sample_depth", "Waiting.", labels=("queue",), gauge="jobs")
+    yield event
+    del events["sample_depth"]
+
+
+def test_event_that_tells_a_level_is_a_gauge_of_the_last_one(sample_level):
+    metrics.switch()
+    for jobs in (7, 3):
+        sample_level.emit(queue="mail", jobs=jobs)
+    assert value("scalekit_sample_depth", queue="mail") == 3
+    assert "scalekit_sample_depth_total" not in {name for name, _ in scraped()}
+
+
 @both
 @pytest.mark.parametrize(
     ("path", "route", "status"),

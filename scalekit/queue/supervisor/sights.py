@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import close_old_connections, connections
-from django.db.models import Count, DurationField, ExpressionWrapper, F, Max, Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Count
 
+from scalekit.queue.ages import oldest_due, oldest_ready
 from scalekit.queue.brokers import default_broker
 from scalekit.queue.brokers.base import QueueStats
 from scalekit.queue.conf import settings
@@ -109,26 +109,15 @@ def _sum(lanes: dict[str, QueueStats]) -> QueueStats:
 
 
 def _waited_by_records(queue: str) -> float | None:
-    """Return how long the oldest job that is due and not begun has waited, by its database's clock."""
-    since = Coalesce(F("run_after"), F("enqueued_at"))
-    due = Q(run_after__isnull=True) | Q(run_after__lte=Now())
-    ready = Q(queue_name=queue, status=Status.READY, publish_at__isnull=False)  # of a partial index
-    waits = [_oldest(alias, ready & due, since) for alias in settings.DATABASES]
+    waits = [oldest_ready(alias, queue) for alias in settings.DATABASES]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
 def rows_waiting() -> Rows:
     """Return what the databases know. Raises `DatabaseError`."""
     dead: Counter[str] = Counter()
-    due = Q(publish_at__lt=Now())
     for alias in settings.DATABASES:
         failed = TaskRecord.objects.using(alias).filter(status=Status.FAILED).order_by()
         dead.update(dict(failed.values_list("queue_name").annotate(Count("pk"))))
-    waits = [_oldest(alias, due, F("publish_at")) or 0.0 for alias in settings.DATABASES]
+    waits = [oldest_due(alias) or 0.0 for alias in settings.DATABASES]
     return Rows(dict(dead), max(waits, default=0.0), paused_queues())
-
-
-def _oldest(alias: str, which: Q, since: Any) -> float | None:
-    age = ExpressionWrapper(Now() - since, output_field=DurationField())
-    longest = TaskRecord.objects.using(alias).filter(which).aggregate(age=Max(age))["age"]
-    return None if longest is None else longest.total_seconds()

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from scalekit.queue.conf import settings
 from scalekit.queue.management.teaching import QueueCommand
+from scalekit.queue.pools import PoolTooSmall, check_pools
 from scalekit.queue.supervisor.link import Link
 from scalekit.queue.supervisor.options import ARGUMENTS, read
 
@@ -71,8 +72,9 @@ class Command(QueueCommand):
 
         say = self._say if link is None else lambda _line: None
         try:
+            check_pools(given["threads"])
             chosen = self._choose(broker, given["queues"])
-        except CommandError as refusal:
+        except (CommandError, PoolTooSmall) as refusal:
             if link is None:
                 raise
             link.tell(refused=str(refusal))

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connection, transaction
 
 from scalekit.core.context import Fact, portable_facts
 from scalekit.queue import actor, task
@@ -107,6 +107,14 @@ def hoard(megabytes):
 @task
 def note_connection():
     write(connection_id())
+
+
+@task
+def leave_transaction_open():
+    """Be cut off where a transaction should have ended."""
+    transaction.atomic().__enter__()
+    affect.func("never committed")
+    write("left open")
 
 
 @task
