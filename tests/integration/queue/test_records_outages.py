@@ -79,12 +79,11 @@ class TestOwnServers:
         assert eventually(lambda: self.statuses(migrated) == {"SUCCESSFUL": 1}, 30)
 
 
-@pytest.fixture
-def queue_settings():
-    return {"SCALEKIT_QUEUE_DATABASES": ["default", "shard"]}
-
-
 class TestTwoDatabases:
+    @pytest.fixture
+    def queue_settings(self):
+        return {"SCALEKIT_QUEUE_DATABASES": ["default", "shard"]}
+
     @pytest.fixture
     def queue_databases(self, queue_database, new_queue_database):
         return {"default": queue_database, "shard": new_queue_database()}
