@@ -162,7 +162,7 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
     """Write `ending`, however long that takes; the lease is held until then."""
     database = str(job.database)
     if ending.sets_off_others:
-        ended = insisting(database, lambda: _end_alone(ending, database))
+        ended = insisting(database, lambda: _end_with_others(ending, database))
     else:
         ended = insisting(database, lambda: endings.submit(database, ending))
     if ended.verdict == "cancelled":
@@ -174,6 +174,12 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
         return False
     _remember(ending.record, ended)
     return True
+
+
+def _end_with_others(ending: Ending, database: str) -> Ended:
+    from scalekit.queue.flows.members import count_quickly
+
+    return count_quickly(ending, database) or _end_alone(ending, database)
 
 
 def _end_alone(ending: Ending, database: str) -> Ended:
