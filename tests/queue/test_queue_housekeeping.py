@@ -85,6 +85,17 @@ def test_results_are_kept_while_a_dead_member_may_yet_succeed():
     assert waiting("total")[0].args == [[[1], 2, 3]]
 
 
+def test_results_beside_a_dead_member_are_kept_as_long_as_it_may_be_requeued():
+    found = group([step(add, 1), step(add, 2)]).enqueue()
+    dead, other = waiting("add")
+    succeed(other, value=2)
+    die(dead)
+    TaskRecord.objects.filter(pk=other.pk).update(expires_at=ago(days=1))
+    forget_expired("default")
+    succeed(requeued(dead), value=1)
+    assert found.values() == [1, 2]
+
+
 def test_results_that_are_forgotten_are_no_short_list():
     found = group([step(add, 1), step(add, 2)]).enqueue()
     for row in waiting("add"):

@@ -11,7 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from dramatiq.middleware import SkipMessage
 
 from scalekit.queue import cancel, group, once, pipeline, records, step
+from scalekit.queue.flows import members
 from scalekit.queue.models import Status, TaskGroup, TaskRecord
+from scalekit.queue.records.steps import Ending
 from tests.integration.queue.conftest import eventually
 from tests.queue.flow_tasks import add, call_back, total
 from tests.queue.playing import begin, called, succeed, waiting
@@ -88,6 +90,38 @@ def test_members_that_end_on_many_threads_call_back_once():
         thread.join(30)
     assert called("call_back") == [[found.id, "over"]]
     assert found.values() == list(range(16))
+
+
+def test_members_of_many_groups_that_end_together_are_told_apart():
+    """In one statement: what is the last of its group is left to the way that sends what follows."""
+    wide = group([step(add, n) for n in range(4)]).enqueue()
+    narrow = group([step(add, n) for n in range(2)]).enqueue()
+    jobs = [begin(row) for row in waiting("add")]
+    endings = [Ending(job.record, {"status": "SUCCESSFUL", "return_value": 1}) for job in jobs]
+    answers = members._write("default", [*endings[:3], *endings[4:]])
+    assert [answer is not None for answer in answers] == [True] * 3 + [False] * 2
+    for found in (wide, narrow):
+        found.refresh()
+    assert (wide.pending, narrow.pending) == (1, 2)
+    assert TaskRecord.objects.filter(status=Status.SUCCESSFUL).count() == 3
+
+
+def test_member_that_is_another_worker_s_by_now_is_not_counted():
+    found = group([step(add, n) for n in range(3)]).enqueue()
+    job = begin(waiting("add")[0])
+    TaskRecord.objects.filter(pk=job.record.pk).update(attempt=2)
+    assert not records.finish(job, value=1)
+    found.refresh()
+    assert found.pending == 3
+
+
+def test_member_whose_end_is_written_again_after_a_lost_answer_counts_once():
+    found = group([step(add, n) for n in range(3)]).enqueue()
+    job = begin(waiting("add")[0])
+    assert records.finish(job, value=1)
+    assert records.finish(job, value=1)
+    found.refresh()
+    assert found.pending == 2
 
 
 def test_last_member_whose_end_is_rolled_back_calls_nobody(meanwhile):
