@@ -128,6 +128,18 @@ PUBLIC = {
         "fresh_cache",
         "settle",
     ],
+    "scalekit.testing.queue": [
+        "CapturedJob",
+        "CapturedJobs",
+        "JobsDoNotEnd",
+        "QueueUntestable",
+        "RanJob",
+        "arun_jobs",
+        "assert_enqueued",
+        "captured_jobs",
+        "run_jobs",
+        "running_worker",
+    ],
     "scalekit.testing.servers": ["Topology"],
 }
 
