@@ -54,6 +54,8 @@ def put(rows: Sequence[TaskRecord], *, using: str | None = None) -> None:
     With no transaction open they are stored and published at once. Raises TypeError for a portable fact
     that is no JSON.
     """
+    if not rows:
+        return
     facts, database = FactsThen(), using or database_for_enqueue()
     if others := _transactions_without_an_outbox(database):
         when_all_commit(others, partial(_store, rows, database, facts))

@@ -82,6 +82,7 @@ def test_rollback_leaves_nothing_anywhere(broker, rows):
         call_out.send("x")
         with transaction.atomic():
             enqueue_many(note, [("x",)] * 3)
+    outbox.put([])
     assert (rows("id"), waiting(broker)) == ([], 0)
 
 
@@ -102,6 +103,23 @@ def test_threads_that_enqueue_at_once_each_publish_their_own(broker, rows):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(enqueue, range(8)))
     assert (len(rows("id")), waiting(broker)) == (8, 8)
+
+
+def test_two_hundred_that_enqueue_the_same_unique_job_are_one(broker, rows):
+    start = Barrier(20)
+
+    def enqueue(_):
+        row = new_row(note, ("x",), {})
+        row.unique_key = "the same"
+        start.wait()
+        with transaction.atomic():
+            holder = outbox.put_unique(row)
+        connections.close_all()
+        return holder.pk
+
+    with ThreadPoolExecutor(20) as pool:
+        holders = set(pool.map(enqueue, range(200)))
+    assert (len(rows("id")), len(holders), waiting(broker)) == (1, 1, 1)
 
 
 DIES_IN_ON_COMMIT = """
