@@ -8,8 +8,11 @@
     make_thumbnail.enqueue(photo.id)      # leaves when the transaction commits
 
 `task` is Django's decorator (the `django-tasks` backport's on Django 5.2) with more keywords; `actor`
-declares a plain Dramatiq actor on the broker of SCALEKIT_QUEUE_BROKER. All names are imported on first
-use, so that the app may be installed without what they need. Page: docs/journey/message_queue.md.
+declares a plain Dramatiq actor on the broker of SCALEKIT_QUEUE_BROKER. `group`, `pipeline` and `step` compose
+jobs, `cancel`, `report_progress` and `progress_of` deal with one, and `once` guards its effects. All names are
+imported on first use, so that the app may be installed without what they need.
+
+Pages: docs/journey/message_queue.md, docs/howto/compose_jobs.md and docs/explanation/exactly_once.md.
 """
 
 from __future__ import annotations
