@@ -121,6 +121,8 @@ def test_a_prefix_that_is_not_scalekits_is_refused():
         type("Wrong", (Settings,), {"prefix": "OTHER_"})
 
 
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
 def test_unknown_setting_gets_did_you_mean():
     with override_settings(SCALEKIT_REGOIN="eu-1"):
         [message] = [m for m in run_checks() if m.id == "scalekit.core.E001"]
@@ -128,6 +130,7 @@ def test_unknown_setting_gets_did_you_mean():
     assert message.hint == "Did you mean SCALEKIT_REGION?"
 
 
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
 def test_name_unlike_any_other_gets_the_list():
     with override_settings(SCALEKIT_XYZZY=1):
         [message] = [m for m in run_checks() if m.id == "scalekit.core.E001"]

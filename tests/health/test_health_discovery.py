@@ -140,6 +140,7 @@ def test_two_checks_of_one_name_are_an_error(install):
     assert found() == ["scalekit.health.E003"]
 
 
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
 @pytest.mark.parametrize(
     ("middleware", "ids"),
     [

@@ -12,6 +12,9 @@ HEALTH = "scalekit.health.middleware.HealthMiddleware"
 REQUEST = "scalekit.observability.middleware.RequestMiddleware"
 COMMON = "django.middleware.common.CommonMiddleware"
 
+# Some model has a JSONField, and Django's own check asks the database whether it has JSON.
+pytestmark = pytest.mark.django_db
+
 
 def found():
     return {m.id: m for m in run_checks() if m.id.startswith("scalekit.observability.")}

@@ -55,6 +55,7 @@ def test_what_is_no_name_of_a_region(name):
         assert REGION.get() == ""
 
 
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
 @pytest.mark.parametrize("value", ["eu 1", 7, None, "eu\r\nX: y"])
 def test_wrong_region_is_a_system_check(site, value):
     site.SCALEKIT_REGION = value

@@ -95,6 +95,7 @@ def test_engines_that_lose_sessions(settings, engine, cache, expected):
     assert ids(check_for_one_server()) == expected
 
 
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
 @pytest.mark.parametrize(
     ("engine", "name", "value"),
     [(ENGINE, "REDIS_URL", "http://x"), (DATABASE, "PREVIOUS_ENGINE", 5)],
@@ -106,6 +107,7 @@ def test_a_setting_that_cannot_be_used_is_said_once(settings, engine, name, valu
     assert ids(found) == ["scalekit.core.E002"]
 
 
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
 @pytest.mark.parametrize("engine", ["file", "cache", "cached_db"])
 def test_what_ties_a_session_to_one_server_is_said_once(settings, engine):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
