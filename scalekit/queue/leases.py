@@ -33,7 +33,7 @@ def lease() -> timedelta:
 
 
 class Held:
-    """The jobs that the threads of this process run, by database."""
+    """The jobs that the threads of this process run."""
 
     def __init__(self) -> None:
         self.forget()
@@ -51,50 +51,48 @@ class Held:
         with self._lock:
             self._jobs.pop(_record(job).pk, None)
 
-    def by_database(self) -> dict[str, list[Job]]:
-        found = defaultdict(list)
+    def of(self, database: str) -> list[Job]:
         with self._lock:
-            for job in self._jobs.values():
-                found[str(job.database)].append(job)
-        return found
+            return [job for job in self._jobs.values() if job.database == database]
 
 
 held = Held()
 
 
 class LeaseKeeper:
-    """Renew the leases of all held jobs, three times as often as they run out, in a thread of its own.
+    """Renew the leases of all held jobs, three times as often as they run out.
 
-    One statement a database and round, however many jobs. A job that was taken over meanwhile is left alone.
-    The same round learns which jobs are to be cancelled. A database that is down is asked again every second:
-    if it is back before another worker has taken the job over, nothing has happened.
+    One thread for each database, so that one which hangs costs no job of another its lease; in each round one
+    UPDATE, however many jobs, and a look at which of them are to be cancelled. A job that was taken over
+    meanwhile is left alone. A database that is down is asked again every second: if it is back before another
+    worker has taken the job over, nothing has happened.
     """
 
     def __init__(self) -> None:
         self._stop = Event()
-        self._thread: Thread | None = None
+        self._threads: list[Thread] = []
 
     def start(self) -> None:
         self._stop.clear()
-        self._thread = Thread(target=self._run, name="scalekit-leases", daemon=True)
-        self._thread.start()
+        self._threads = [
+            Thread(target=self._run, args=[database], name=f"leases {database}", daemon=True)
+            for database in settings.DATABASES
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End the thread, once no job runs any more."""
+        """End the threads, once no job runs any more; one whose database hangs ends with the process."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        for thread in self._threads:
+            thread.join(PAUSE)
 
-    def _run(self) -> None:
+    def _run(self, database: str) -> None:
         pause = 0.0
         while not self._stop.wait(pause):
-            pause = settings.LEASE_SECONDS / 3 if self._round() else PAUSE
+            jobs = held.of(database)
+            pause = settings.LEASE_SECONDS / 3 if not jobs or _renewed(database, jobs) else PAUSE
         connections.close_all()
-
-    def _round(self) -> bool:
-        """Renew once; False if a database did not answer."""
-        return all([_renewed(database, jobs) for database, jobs in held.by_database().items()])  # noqa: C419 - all are tried
 
 
 def _renewed(database: str, jobs: list[Job]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from scalekit.queue import records
 from scalekit.queue.backoff import backoff
 from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
 from scalekit.queue.jobs import Job
-from scalekit.queue.leases import held, renew
+from scalekit.queue.leases import LeaseKeeper, held, renew
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.publishing import message_of
 from scalekit.queue.records.steps import verdict_on
@@ -344,4 +345,24 @@ def test_renewal_interrupts_what_is_to_be_cancelled(claimed, monkeypatch):
 def test_process_that_was_forked_off_holds_none_of_the_jobs(claimed):
     claimed()
     held.forget()
-    assert not held.by_database()
+    assert held.of("default") == []
+
+
+def test_database_that_hangs_costs_no_job_of_another_its_lease(settings, monkeypatch):
+    settings.SCALEKIT_QUEUE_DATABASES = ["hangs", "default"]
+    answers, renewed = threading.Event(), threading.Event()
+
+    def renew(database, jobs):
+        (answers.wait if database == "hangs" else renewed.set)()
+        return True
+
+    monkeypatch.setattr("scalekit.queue.leases._renewed", renew)
+    monkeypatch.setattr(held, "of", lambda database: [database])
+    keeper = LeaseKeeper()
+    keeper.start()
+    try:
+        assert renewed.wait(10)
+    finally:
+        answers.set()
+        keeper.stop()
+    assert not any(thread.is_alive() for thread in keeper._threads)

@@ -353,8 +353,22 @@ def test_job_whose_followers_cannot_be_sent_has_ended_all_the_same(
 
     monkeypatch.setattr("scalekit.queue.flows.advance", fail)
     result = note.using(run_after=timezone.now() + timedelta(seconds=1)).enqueue()
-    TaskRecord.objects.update(options={"flow": [{"path": "anything"}]})
+    TaskRecord.objects.update(options={"flow": {"steps": [{"path": "anything"}]}})
     work_off()
     result.refresh()
     assert result.status == "SUCCESSFUL"
     assert f"Job {result.id} (tests.queue.sample_tasks.note) has ended" in caplog.text
+
+
+def test_job_that_no_record_takes_loses_its_lease(broker, work_off, monkeypatch):
+    from scalekit.queue import records
+    from scalekit.queue.leases import held
+
+    def refuse(*_args, **_kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(records, "finish", refuse)
+    note.enqueue()
+    work_off()
+    assert TaskRecord.objects.get().status == "RUNNING"
+    assert held.of("default") == []

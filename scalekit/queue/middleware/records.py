@@ -84,13 +84,17 @@ def _report(error: Exception, message: Any) -> None:
 
 def _settle(job: Job, error: BaseException | None) -> None:
     """Write how the attempt went. What cannot be written, a value or a traceback, makes the job FAILED."""
+    from scalekit.queue.leases import held
     from scalekit.queue.records import finish
 
     try:
         _write_down(job, error)
     except Exception as refused:
         logger.exception("The record of job %s does not take how it went", job.message.message_id)
-        finish(job, error=refused)
+        try:
+            finish(job, error=refused)
+        finally:
+            held.discard(job)  # come what may, a lease that is not renewed runs out
 
 
 def _write_down(job: Job, error: BaseException | None) -> None:

@@ -146,7 +146,7 @@ def _place_of(job: Job) -> tuple[str, UUID]:
             "database", "The message names no database of SCALEKIT_QUEUE_DATABASES."
         )
     try:
-        return database, UUID(job.message.message_id)
+        return database, UUID(str(job.message.message_id))
     except ValueError as error:
         raise MessageRefused("shape", "The id of a recorded job is a UUID.") from error
 
@@ -179,7 +179,15 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
 def _end_with_others(ending: Ending, database: str) -> Ended:
     from scalekit.queue.flows.members import count_quickly
 
-    return count_quickly(ending, database) or _end_alone(ending, database)
+    try:
+        counted = count_quickly(ending, database)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        counted = (
+            None  # one of those that were written together cannot be: the longer way tells of which
+        )
+    return counted or _end_alone(ending, database)
 
 
 def _end_alone(ending: Ending, database: str) -> Ended:
