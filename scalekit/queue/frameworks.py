@@ -9,14 +9,11 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import django
 
 from scalekit.queue.exceptions import DependencyMissing
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 BACKPORT = "django_tasks"
 PRIMARY = "django.tasks" if django.VERSION >= (6, 0) else BACKPORT
@@ -60,14 +57,15 @@ def loaded_frameworks() -> list[Framework]:
 
 def framework_of(task: object) -> Framework | None:
     """Return the framework whose Task `task` is; None if it is no Task."""
-    kind: Hashable = type(task)
-    return _framework_of(kind)
+    kind = type(task)
+    if kind not in _frameworks:  # a class can be of no framework that is loaded after it
+        _frameworks[kind] = next(
+            (f for f in loaded_frameworks() if issubclass(kind, f.base.Task)), None
+        )
+    return _frameworks[kind]
 
 
-@cache
-def _framework_of(kind: Any) -> Framework | None:
-    """Return the framework of a class, which can be of no framework that is loaded after it."""
-    return next((f for f in loaded_frameworks() if issubclass(kind, f.base.Task)), None)
+_frameworks: dict[type, Framework | None] = {}
 
 
 def framework_behind(task: object) -> Framework:
