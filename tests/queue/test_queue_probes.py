@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import socket
+from urllib.request import urlopen
 
 import pytest
 
 from scalekit.queue.brokers.base import QueueStats
 from scalekit.queue.supervisor.figures import Figures
 from scalekit.queue.supervisor.gauges import announce
-from scalekit.queue.supervisor.probes import answer
+from scalekit.queue.supervisor.probes import PortTaken, answer, serve
 from scalekit.queue.supervisor.sights import Rows
 
 SEEN = Figures(
@@ -88,3 +90,23 @@ def test_gauges_are_announced_for_who_observes(heard):
     announce(SEEN)
     assert {"queue": "mail", "state": "in_flight", "jobs": 4} in jobs
     assert {"state": "ready", "processes": 2} in processes
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        *([("", "[::1]")] if socket.has_dualstack_ipv6() else []),
+    ],
+)
+def test_port_answers_where_it_was_asked_to(host, asked):
+    port = serve((host, 0), lambda: (SEEN, True))
+    with urlopen(f"http://{asked}:{port}/livez", timeout=5) as response:
+        assert response.read() == b"ok\n"
+
+
+def test_port_that_is_taken_is_said_in_words():
+    port = serve(("127.0.0.1", 0), lambda: (SEEN, True))
+    with pytest.raises(PortTaken, match=f"--health-port 127.0.0.1:{port} cannot be had"):
+        serve(("127.0.0.1", port), lambda: (SEEN, True))

@@ -11,7 +11,7 @@ from scalekit.queue.exceptions import QueueError
 from scalekit.queue.scaling import Policy
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_SIZE = re.compile(r"(\d+)([KMG]?)(?:i?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+)([KMG]?)i?B?", re.IGNORECASE)
 
 
 class Nonsense(QueueError):

@@ -11,10 +11,13 @@ Nothing it answers is secret but the names of the queues, and nothing it is aske
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING
 
+from scalekit.queue.exceptions import QueueError
 from scalekit.queue.supervisor.exposition import exposition
 
 if TYPE_CHECKING:
@@ -50,9 +53,25 @@ def _readiness(figures: Figures) -> Answer:
     return 200, TEXT, "ok\n"
 
 
+class PortTaken(QueueError):
+    """The port for probes cannot be had."""
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    look: Callable[[], tuple[Figures, bool]]
+
+    def __init__(self, address: tuple[str, int], look: Callable[[], tuple[Figures, bool]]) -> None:
+        self.look = look
+        self.everywhere = not address[0]
+        host = address[0] or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - as asked
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, address[1]), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind for IPv4 as well, and ask no name server who we are, as HTTPServer would."""
+        if self.everywhere and self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -79,11 +98,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(address: tuple[str, int], look: Callable[[], tuple[Figures, bool]]) -> int:
-    """Answer on `address` from now on, and return the port. Raises OSError where it cannot be had.
+    """Answer on `address` from now on, and return the port. Raises `PortTaken`.
 
     `look` returns what is known, and whether the supervisor's loop turns.
     """
-    server = _Server(address, _Handler)
-    server.look = look
+    try:
+        server = _Server(address, look)
+    except OSError as error:
+        where = ":".join(str(part) for part in address if part)
+        raise PortTaken(f"--health-port {where} cannot be had: {error}. Choose another.") from error
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return int(server.server_address[1])
