@@ -6,6 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.db import OperationalError
 
 from scalekit.queue.limits import Limits, Rate, flaws_of, limits_of, places
 from scalekit.queue.limits.admission import Admission, Applicant, Refusal, admit, leave
@@ -190,6 +191,16 @@ class TestAdmission:
         limits = Limits("fast", "fast", rate=Rate(4, 1))
         waits = [admit(limits, Applicant(str(n))).wait for n in range(4)]
         assert waits == pytest.approx([0, 0.25, 0.5, 0.75], abs=0.2)
+
+    def test_job_whose_rate_cannot_be_asked_keeps_no_place(self, monkeypatch):
+        def next_time(*_, **__):
+            raise OperationalError("the server has gone away")
+
+        monkeypatch.setattr("scalekit.queue.limits.admission.next_time", next_time)
+        with pytest.raises(OperationalError):
+            admit(Limits("both", "both", rate=Rate(1, 60), concurrency=5), Applicant("1"))
+        assert not places._held
+        assert not LimitHolder.objects.exclude(holder="").exists()
 
     def test_job_over_its_rate_keeps_no_place(self):
         limits = Limits("both", "both", rate=Rate(1, 60), concurrency=5)

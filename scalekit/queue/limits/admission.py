@@ -64,14 +64,24 @@ def admit(limits: Limits, job: Applicant) -> Admission | Refusal:
         place = take_place(limits.name, limits.concurrency, job.id, behind=_others(limits, job))
         if place is None:
             return Refusal("concurrency", _line_up_for_a_place(limits, job))
-        if job.has_waited and job.database:
-            step_out(job.id)
-    paced = _paced(limits, limits.rate, job) if limits.rate else Admission()
-    if isinstance(paced, Admission):
-        return Admission(paced.wait, place)
-    if place is not None:
+    try:
+        answer = _with_a_place(limits, job, place)
+    except BaseException:  # whatever it is, the job does not run: its place must not be kept for it
+        if place is not None:
+            leave_place(place)
+        raise
+    if isinstance(answer, Refusal) and place is not None:
         leave_place(place)  # and nobody is called: the next one would be over the rate as well
-    return paced
+    return answer
+
+
+def _with_a_place(limits: Limits, job: Applicant, place: Place | None) -> Admission | Refusal:
+    if place is not None and job.has_waited and job.database:
+        step_out(job.id)
+    if limits.rate is None:
+        return Admission(place=place)
+    answer = _paced(limits, limits.rate, job)
+    return answer if isinstance(answer, Refusal) else Admission(answer.wait, place)
 
 
 def leave(limits: Limits, place: Place) -> None:
