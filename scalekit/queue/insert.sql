@@ -1,4 +1,4 @@
--- Jobs as one JSON array: one parameter, where a parameter for each column of each row takes the driver
+-- Many jobs as one JSON array: one parameter, where a parameter for each column of each row takes the driver
 -- longer than it takes the server to insert them.
 INSERT INTO scalekit_queue_taskrecord (
     id, kind, path, queue_name, priority, backend, args, kwargs, options, kept, "group",

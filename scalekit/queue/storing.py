@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-INSERT = Path(__file__).with_name("insert.sql").read_text()
+INSERT, INSERT_ONE = (
+    Path(__file__).with_name(f"{name}.sql").read_text() for name in ("insert", "insert_one")
+)
 COLUMNS = (
     *("id", "kind", "path", "queue_name", "priority", "backend", "args", "kwargs", "options"),
     *("kept", "group", "publish_at", "run_after"),
@@ -29,7 +31,7 @@ def insert(rows: Sequence[TaskRecord], database: str, head_start: float) -> None
     """Insert `rows`, READY; those without a `publish_at` are due `head_start` seconds from now."""
     connection = connections[database]
     if connection.vendor == "postgresql" and all(_is_plain(row) for row in rows):
-        _insert_as_json(rows, connection, head_start)
+        _insert_here(rows, connection, head_start)
     else:
         insert_by_columns(rows, database, head_start)
 
@@ -57,15 +59,24 @@ def _is_plain(row: TaskRecord) -> bool:
     return not any(hasattr(t, "resolve_expression") for t in (row.publish_at, row.run_after))
 
 
-def _insert_as_json(
+def _insert_here(
     rows: Sequence[TaskRecord], connection: BaseDatabaseWrapper, head_start: float
 ) -> None:
-    jobs = [{name: getattr(row, name) for name in COLUMNS} for row in rows]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [head_start, json.dumps(jobs, default=str)])
+        if len(rows) == 1:
+            cursor.execute(INSERT_ONE, _values(rows[0], head_start))
+        else:
+            jobs = [{name: getattr(row, name) for name in COLUMNS} for row in rows]
+            cursor.execute(INSERT, [head_start, json.dumps(jobs, default=str)])
         [enqueued_at] = cursor.fetchone()
     for row in rows:
         _is_stored(row, connection.alias, enqueued_at, head_start)
+
+
+def _values(row: TaskRecord, head_start: float) -> list[Any]:
+    described = [row.pk, row.kind, row.path, row.queue_name, row.priority, row.backend]
+    contents = [json.dumps(value) for value in (row.args, row.kwargs, row.options)]
+    return [*described, *contents, row.kept, row.group, row.publish_at, head_start, row.run_after]
 
 
 def _is_stored(row: Any, database: str, enqueued_at: Any, head_start: float) -> None:

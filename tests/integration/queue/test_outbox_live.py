@@ -6,14 +6,17 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from scalekit.queue import enqueue_many, fast_path, outbox
+from scalekit.queue.ids import new_id
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.records import new_row
 from scalekit.queue.relay import relay
@@ -59,21 +62,31 @@ def test_many_jobs_are_one_insert_one_publication_and_one_update(broker, monkeyp
     assert waiting(broker) == 1000
 
 
-def test_both_ways_to_insert_write_the_same_row(broker):
-    one, other = (new_row(note, ("Zoë \\u0000 %s",), {"a": [1.5, None]}) for _ in range(2))
-    with transaction.atomic():
-        insert([one], "default", 2.0)
-        insert_by_columns([other], "default", 2.0)
-        columns = [
-            f.attname
-            for f in TaskRecord._meta.fields
-            if f.attname not in {"id", "enqueued_at", "publish_at"}
-        ]
-        first, second = TaskRecord.objects.order_by("pk").values(*columns)
-        due = [r.publish_at - r.enqueued_at for r in TaskRecord.objects.all()]
-    assert first == second
-    assert [round(d.total_seconds(), 1) for d in due] == [2.0, 2.0]
-    assert one.enqueued_at == TaskRecord.objects.get(pk=one.pk).enqueued_at
+@pytest.mark.parametrize("several", [False, True])
+def test_all_ways_to_insert_write_the_same_row(broker, several):
+    when, group = timezone.now() + timedelta(hours=1), new_id()
+    quick, slow = (_awkward_rows(when, group, several) for _ in range(2))
+    insert(quick, "default", 2.0)
+    insert_by_columns(slow, "default", 2.0)
+    for mine, other in zip(quick, slow, strict=True):
+        one, another = (
+            TaskRecord.objects.filter(pk=row.pk).values().get() for row in (mine, other)
+        )
+        for told in ("id", "enqueued_at", "publish_at"):
+            del another[told]
+        assert {name: one[name] for name in another} == another
+        assert (mine.enqueued_at, mine.publish_at) == (one["enqueued_at"], one["publish_at"])
+        assert mine._state.db == "default"
+    head_start = quick[0].publish_at - quick[0].enqueued_at
+    assert round(head_start.total_seconds(), 1) == 2.0
+
+
+def _awkward_rows(when, group, several):
+    rows = [new_row(note, ("Zoë 'x' \\u0000 %s",), {"a": [1.5, None]})]
+    if several:
+        rows.append(new_row(note.using(run_after=when, priority=7), (), {}))
+        rows[1].publish_at, rows[1].group, rows[1].kept = when, group, False
+    return rows
 
 
 def test_rollback_leaves_nothing_anywhere(broker, rows):
