@@ -6,9 +6,11 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from dramatiq.middleware import SkipMessage
 
+from scalekit.core.context import current_unit, unit_of_work
 from scalekit.queue import records
 from scalekit.queue.backoff import backoff
 from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
@@ -366,3 +368,20 @@ def test_database_that_hangs_costs_no_job_of_another_its_lease(settings, monkeyp
         answers.set()
         keeper.stop()
     assert not any(thread.is_alive() for thread in keeper._threads)
+
+
+def test_bookkeeping_is_no_write_of_the_job(claimed):
+    """Or scalekit.db would send the reads of the job to the primary, as those of whoever has written."""
+    row, writes = TaskRecord.objects.get(pk=note.enqueue("x").id), []
+
+    def watch(execute, sql, params, many, context):
+        if sql.startswith("UPDATE"):
+            writes.append(current_unit())
+        return execute(sql, params, many, context)
+
+    with unit_of_work() as unit, connection.execute_wrapper(watch):
+        job = Job(message_of(row))
+        records.claim(job)
+        records.finish(job)
+    assert len(writes) == 2
+    assert not any(written_in is unit for written_in in writes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.utils import timezone
+from dramatiq import Message
 
 from scalekit.queue.frameworks import framework
 from scalekit.queue.models import TaskRecord
+from scalekit.queue.workers import declare
 from tests.queue.sample_tasks import attempt, explode, give_back, note, think
 
 exceptions = framework().exceptions
@@ -117,3 +121,23 @@ def test_record_counts_and_not_what_a_message_says(broker, work_off, done):
     broker.queues["default"].queue[0] = message.replace(b"true", b"fals")
     work_off()
     assert done == [(["true"], {})]
+
+
+def test_message_to_an_actor_that_names_a_record_does_not_touch_it(broker, work_off, done):
+    result = note.using(run_after=timezone.now() + timedelta(days=1)).enqueue()
+    declare(broker)
+    broker.enqueue(
+        Message("default", "shout", ("hey",), {}, {"database": "default"}, message_id=result.id)
+    )
+    work_off()
+    assert done == ["HEY"]
+    assert note.get_result(result.id).status == "READY"
+
+
+def test_error_is_kept_once_although_it_is_written_twice(broker):
+    from scalekit.queue.records.steps import Ending
+
+    row = TaskRecord(errors=[])
+    ending = Ending(row, error={"traceback": "once"})
+    row.errors = ending.fields_at(timezone.now())["errors"]  # then the transaction is rolled back
+    assert len(ending.fields_at(timezone.now())["errors"]) == 1

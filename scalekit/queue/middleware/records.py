@@ -17,6 +17,7 @@ from scalekit.queue.exceptions import (
     StoreUnreachable,
 )
 from scalekit.queue.facts import JOB
+from scalekit.queue.jobs import TASK_ACTOR
 
 if TYPE_CHECKING:
     from scalekit.queue.jobs import Job
@@ -39,8 +40,8 @@ class Records(Middleware):
         from scalekit.queue.records import claim
 
         job = JOB.get()
-        if job is None or job.database is None:
-            return
+        if job is None or job.database is None or not message.actor_name.startswith(TASK_ACTOR):
+            return  # a plain actor has no record, whatever its message says
         try:
             claim(job)
         except SkipMessage:

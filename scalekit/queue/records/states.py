@@ -184,9 +184,7 @@ def _end_with_others(ending: Ending, database: str) -> Ended:
     except Exception as error:
         if is_outage(error):
             raise
-        counted = (
-            None  # one of those that were written together cannot be: the longer way tells of which
-        )
+        counted = None  # of those that were written together, one cannot be: find out which
     return counted or _end_alone(ending, database)
 
 

@@ -51,6 +51,10 @@ class Ending:
     fields: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] | None = None
     is_final: bool = True
+    earlier: tuple[Any, ...] = field(init=False)  # errors, before this one
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "earlier", tuple(self.record.errors))
 
     @property
     def value(self) -> Any:
@@ -74,7 +78,7 @@ class Ending:
     def fields_at(self, now: datetime) -> dict[str, Any]:
         if self.error is None:
             return self.fields
-        errors = [*self.record.errors, {**self.error, "at": now.isoformat()}]
+        errors = [*self.earlier, {**self.error, "at": now.isoformat()}]
         return {**self.fields, "errors": errors[-KEPT_ERRORS:]}
 
 
