@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 
 from benchmarks.cache_tables import show
-from benchmarks.chaos.site import kill
+from benchmarks.chaos.site import NOT_WORKERS, command, kill
+from benchmarks.queue_site import PATIENCE
 
 PACE = 0.03  # seconds between two jobs, of which each is begun before the next is enqueued
 WARM = 5
@@ -82,7 +84,10 @@ def measure_relay(site, peer, count):
 
 def _published(site, table, count):
     sql = f"SELECT count(*) FROM {table} WHERE publications > 0 AND publish_at > now() + interval '40 s'"
+    deadline = time.monotonic() + PATIENCE
     while site.postgres.value(sql) < count:
+        if time.monotonic() > deadline:
+            sys.exit(f"the relay did not publish {count} rows within {PATIENCE} s")
         time.sleep(0.02)
     return time.monotonic()
 
@@ -105,7 +110,5 @@ def measure_recovery(site, peer, trials):
 
 
 def _workers(worker):
-    from benchmarks.chaos.site import NOT_WORKERS, command
-
     children = worker.pids - {worker.pid}
     return [pid for pid in children if not any(name in command(pid) for name in NOT_WORKERS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import threading
@@ -28,16 +27,18 @@ class Pace:
     """Numbers from `first` to before `end`, at most `rate` a second over all threads."""
 
     def __init__(self, first, end, rate):
-        self.numbers = iter(range(first, end))
-        self.due = itertools.count(time.monotonic(), 1 / rate)
+        self.numbers, self.pause = iter(range(first, end)), 1 / rate
+        self.due = time.monotonic()
         self.lock = threading.Lock()
 
     def __iter__(self):
         return self
 
     def __next__(self):
+        """Return the next one when it is due; nobody makes up for the time that was lost, as visitors do not."""
         with self.lock:
-            number, due = next(self.numbers), next(self.due)
+            number, due = next(self.numbers), max(self.due, time.monotonic())
+            self.due = due + self.pause
         time.sleep(max(0, due - time.monotonic()))
         return number
 
