@@ -118,4 +118,4 @@ class InAsyncCode(TestCase):
             await restock.aenqueue("tea")
             await greet.aenqueue("ada")
             assert len(await arun_jobs()) == 2
-        assert await Group.objects.acount() == 2
+        assert len([group async for group in Group.objects.all()]) == 2
