@@ -16,6 +16,7 @@ from django.db import (
     connections,
 )
 
+from scalekit.core.context import unit_of_work
 from scalekit.queue.events import RECORD_WAITING
 from scalekit.queue.exceptions import StoreUnreachable
 from scalekit.queue.records.grouping import GroupCommit, GroupInterrupted
@@ -64,14 +65,13 @@ class Groups(Generic[S, A]):
         return reaching(database, lambda: self[database].submit(step))
 
     def _write(self, database: str, steps: Sequence[S]) -> Sequence[A | Exception]:
-        connection = connections[database]
-        if (
-            not connection.in_atomic_block
-        ):  # a task may have left autocommit off: nothing would commit
-            connection.close_if_unusable_or_obsolete()
-        answers = self._quick_answers(database, steps)
-        left = [step for step, answer in zip(steps, answers, strict=True) if answer is None]
-        others = iter(_write_each(database, left) if left else [])
+        _leave_no_transaction(database)
+        with (
+            unit_of_work()
+        ):  # this is no write of the job's, whose reads it must not pin to the primary
+            answers = self._quick_answers(database, steps)
+            left = [step for step, answer in zip(steps, answers, strict=True) if answer is None]
+            others = iter(_write_each(database, left) if left else [])
         return [next(others) if answer is None else answer for answer in answers]
 
     def _quick_answers(self, database: str, steps: Sequence[S]) -> Sequence[A | None]:
