@@ -66,9 +66,8 @@ class Groups(Generic[S, A]):
 
     def _write(self, database: str, steps: Sequence[S]) -> Sequence[A | Exception]:
         _leave_no_transaction(database)
-        with (
-            unit_of_work()
-        ):  # this is no write of the job's, whose reads it must not pin to the primary
+        # In a unit of its own: it is no write of the job's, whose reads it must not pin to the primary.
+        with unit_of_work():
             answers = self._quick_answers(database, steps)
             left = [step for step, answer in zip(steps, answers, strict=True) if answer is None]
             others = iter(_write_each(database, left) if left else [])
