@@ -98,11 +98,12 @@ def _row(letter: DeadMessage, message: dict[str, Any] | None) -> TaskRecord:
     if message is None:
         row.path, row.raw = "", _text(letter.raw)
     else:
-        _fill(row, message)
+        fill(row, message)
     return row
 
 
-def _fill(row: TaskRecord, message: dict[str, Any]) -> None:
+def fill(row: TaskRecord, message: dict[str, Any]) -> None:
+    """Write into `row`, which has the queue of the broker, what `message` calls and how."""
     row.id = _uuid(message["message_id"]) or row.id
     row.kind, row.path, row.args, row.kwargs = _called(message)
     options = message["options"]

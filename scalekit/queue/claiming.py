@@ -6,17 +6,20 @@ the latter up, and who holds an older count changes nothing. All times are by th
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from scalekit.queue.conf import settings
 from scalekit.queue.models import Status, TaskRecord
+from scalekit.queue.records import fail
+from scalekit.queue.records.states import final_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from django.db.models import QuerySet
+
+logger = logging.getLogger("scalekit.queue")
 
 LEASE = timedelta(seconds=30)
 BATCH = 500
@@ -38,11 +43,8 @@ COLUMNS = (
     *("kept", "publish_at", "publications", "enqueued_at", "run_after"),
 )
 
-
-UNFINISHED = (
-    Status.READY,
-    Status.RUNNING,
-)  # RUNNING: its worker is lost, another is to take it over
+# What is RUNNING is due once its worker is lost: whoever gets the message takes it over.
+UNFINISHED = (Status.READY, Status.RUNNING)
 
 
 def due_rows(database: str) -> QuerySet[TaskRecord]:
@@ -125,18 +127,24 @@ def give_back(database: str, rows: Sequence[TaskRecord], delay: float) -> None:
         _held(database, ids, token).update(publish_at=Now() + timedelta(seconds=delay))
 
 
-def bury(database: str, row: TaskRecord, error: BaseException) -> None:
-    """Make a row that can never be published FAILED, with its error."""
-    kind = type(error)
-    path = f"{kind.__module__}.{kind.__qualname__}"
-    text = f"The job could not be made a message: {error}"
-    _held(database, [row.pk], row.publications).update(
-        status=Status.FAILED,
-        publish_at=None,
-        finished_at=Now(),
-        kept=True,
-        errors=[{"exception_class_path": path, "traceback": text}],
-    )
+def bury(database: str, row: TaskRecord, error: Exception) -> None:
+    """Make a row that can never be published FAILED, with its error; what waits for its end learns of it.
+
+    Where that stumbles over the row too, the row alone says so.
+    """
+    shown = {
+        "exception_class_path": f"{type(error).__module__}.{type(error).__qualname__}",
+        "traceback": f"The job could not be published: {error}",
+    }
+    try:
+        message = shown["traceback"]
+        fail(row.pk, database, exception_class_path=shown["exception_class_path"], message=message)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("Job %s cannot be ended as others are", row.pk)
+        ended = {**final_fields(Status.FAILED), "publish_at": None, "errors": [shown]}
+        _held(database, [row.pk], row.publications).update(**ended)
 
 
 def _held(database: str, ids: Sequence[UUID], token: int) -> QuerySet[TaskRecord]:

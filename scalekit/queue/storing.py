@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections
 from django.db.models.functions import Now
 
-from scalekit.queue.models import TaskRecord
+from scalekit.queue.models import Status, TaskRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,18 +43,17 @@ def insert_by_columns(
     for row in rows:
         if row.publish_at is None:
             row.publish_at = Now() + timedelta(seconds=head_start)
-    manager = TaskRecord.objects.using(database)
     if (
         len(rows) == 1 and not ignore_conflicts
-    ):  # bulk_create opens a transaction, which takes two round trips
+    ):  # bulk_create begins a transaction, in two round trips
         rows[0].save(using=database, force_insert=True)
     else:
-        manager.bulk_create(rows, ignore_conflicts=ignore_conflicts)
+        TaskRecord.objects.using(database).bulk_create(rows, ignore_conflicts=ignore_conflicts)
 
 
 def _is_plain(row: TaskRecord) -> bool:
-    """Tell whether `row` has values alone, no expressions, and only such as most have."""
-    if any(getattr(row, name) is not None for name in OTHERS):
+    """Tell whether `row` has values alone, no expressions, and only such as a new job has."""
+    if row.status != Status.READY or any(getattr(row, name) is not None for name in OTHERS):
         return False
     return not any(hasattr(t, "resolve_expression") for t in (row.publish_at, row.run_after))
 

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import pytest
 from django.db import connections, transaction
+from django.db.models.functions import Now
 
+from scalekit.db import using_shard
 from scalekit.queue import outbox
 from scalekit.queue.models import TaskRecord
+from scalekit.queue.relay import relay
+from tests.db.databases import ROUTER, sharding
 from tests.queue.conftest import MEMORY, TASKS
 from tests.queue.databases import queue_databases, rolled_back
-from tests.queue.sample_tasks import note
+from tests.queue.sample_tasks import note, shout
 
 
 def stored(using="default"):
@@ -124,3 +128,26 @@ def test_test_case_over_two_databases_stores_where_production_would(shards, wait
         assert stored("shard_b") == 1
         for alias in shards:
             transaction.set_rollback(True, using=alias)
+
+
+def test_shards_have_an_outbox_of_their_own(django_db_blocker, tmp_path, waiting):
+    aliases = ["default", "shard_a", "shard_b"]
+    known = queue_databases(
+        tmp_path,
+        *aliases,
+        SCALEKIT_QUEUE_DATABASES=aliases,
+        SCALEKIT_DB_SHARDING=sharding("shard_a", "shard_b"),
+        DATABASE_ROUTERS=ROUTER,
+    )
+    with django_db_blocker.unblock(), known:
+        with transaction.atomic(using="shard_b"), using_shard("users", 7):
+            note.enqueue()
+            shout.send("hey")
+        with rolled_back("shard_a"):
+            note.enqueue()
+        note.enqueue()
+        assert [stored(alias) for alias in aliases] == [1, 0, 1]
+        assert waiting() == 3
+        TaskRecord.objects.using("shard_b").update(publish_at=Now())
+        assert relay("shard_b") is False
+        assert waiting() == 4

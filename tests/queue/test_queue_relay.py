@@ -147,7 +147,7 @@ def test_row_that_can_be_no_message_harms_no_neighbour(due, calls, heard):
     row = row_of(broken)
     assert (row.status, row.publish_at) == (Status.FAILED, None)
     assert row.finished_at is not None
-    assert "could not be made a message" in row.errors[0]["traceback"]
+    assert "could not be published" in row.errors[0]["traceback"]
     assert [payload["id"] for payload in buried] == [str(broken.pk)]
 
 
