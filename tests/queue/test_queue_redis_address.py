@@ -34,6 +34,7 @@ def make(settings):
         ({}, "either a url"),
         ({"url": "redis://a", "sentinels": ["b"]}, "either a url"),
         ({"sentinels": ["a:1"]}, "service_name"),
+        ({"sentinels": "a:1", "service_name": "q"}, "is a list"),
         ({"url": "http://a"}, "redis://[user:password@]"),
         ({"url": "redis://a", "namspace": "b"}, "namspace"),
         ({"url": "redis://a", "maintenance_chance": 1}, "maintenance_chance"),
@@ -74,6 +75,7 @@ def _message():
         ({"url": "redis://:pw@queue.internal/2"}, "queue.internal:6379/2"),
         ({"url": "unix:///run/valkey.sock?db=1"}, "/run/valkey.sock"),
         ({"sentinels": ["a", ("b", 1)], "service_name": "q"}, "q of the Sentinels a:26379, b:1"),
+        ({"sentinels": ["[::1]:2"], "service_name": "q"}, "q of the Sentinels ::1:2"),
     ],
 )
 def test_it_says_where_it_is(options, where):
@@ -103,6 +105,11 @@ def test_sentinels_have_keywords_of_their_own():
         2,
     )
     assert (theirs["password"], theirs["socket_timeout"]) == ("of the Sentinels", 1)
+
+
+def test_server_is_asked_about_a_suspect_before_its_record_is_claimed(make):
+    names = [type(one).__name__ for one in make(url="redis://a").middleware]
+    assert names.index("Context") < names.index("Suspects") < names.index("Records")
 
 
 def test_url_of_tls_uses_tls():

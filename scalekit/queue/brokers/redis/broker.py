@@ -17,6 +17,7 @@ from scalekit.queue.conf import settings
 from scalekit.queue.exceptions import PublishFailed
 from scalekit.queue.jobs import milliseconds
 from scalekit.queue.messages import published_at
+from scalekit.queue.middleware.records import Records
 
 from dramatiq.brokers.redis import RedisBroker as DramatiqRedisBroker  # isort: skip
 
@@ -65,7 +66,7 @@ class RedisBroker(QueueBroker, DramatiqRedisBroker):
             heartbeat_timeout=heartbeat_timeout,
             dead_message_ttl=dead_message_ttl,
         )
-        self.add_middleware(Suspects())
+        self.add_middleware(Suspects(), before=Records)  # which claims what is about to be run
         self.begin_anew()
         _brokers.add(self)
 

@@ -37,6 +37,8 @@ class Address:
     def __post_init__(self) -> None:
         if bool(self.url) == bool(self.sentinels):
             raise ValueError('give either a url, or "sentinels" with a "service_name"')
+        if isinstance(self.sentinels, str):
+            raise ValueError('"sentinels" is a list: ["host:port", ...]')  # noqa: TRY004 - OPTIONS are refused as one
         if self.sentinels and not self.service_name:
             raise ValueError('"sentinels" need a "service_name": what they call the server')
 
@@ -77,7 +79,7 @@ class Address:
 def _host_and_port(sentinel: Any) -> tuple[str, int]:
     if isinstance(sentinel, str):
         host, _, port = sentinel.rpartition(":") if ":" in sentinel else (sentinel, "", "")
-        return host, int(port or SENTINEL_PORT)
+        return host.strip("[]"), int(port or SENTINEL_PORT)  # brackets are IPv6's
     host, port = sentinel
     return str(host), int(port)
 
@@ -90,11 +92,7 @@ def close(client: Redis) -> None:
         sentinel.close()
 
 
-UNANSWERED = (
-    RedisError,
-    OSError,
-    MasterNotFoundError,
-)  # what redis-py raises for want of an answer
+UNANSWERED = (RedisError, OSError, MasterNotFoundError)  # for want of an answer
 
 
 @contextmanager

@@ -113,18 +113,17 @@ class RedisConsumer(_RedisConsumer):
         known, most = holdings.count(queue), min(count, 1000)
         lost, due, *found = self._call(scripts.FETCH, most, known, self.broker.heartbeat_timeout)
         ids = [id_.decode() for id_ in found[::3]]
-        holdings.add(queue, ids)
         if lost:
-            self._call(scripts.RECALL, *holdings.of(queue))
+            self._call(scripts.RECALL, *holdings.of(queue), *ids)
         for id_, deaths, data in zip(ids, found[1::3], found[2::3], strict=True):
             self._receive(id_, deaths, data)
         return float(due / 1000) if due >= 0 else IDLE
 
     def _receive(self, id_: str, deaths: int, data: bytes) -> None:
+        """Have a message ready, or bury it; if that fails it stays unknown, and the next fetch brings it back."""
         if flaw := flaw_of(data, self.queue_name):
             MESSAGE_REFUSED.emit(queue=self.queue_name, reason=flaw, size=len(data))
             self._call(scripts.NACK, id_, flaw)
-            self._forget([id_])
             return
         message = Message.decode(data)
         was_delayed = message.queue_name.endswith(DELAYED)
@@ -135,6 +134,7 @@ class RedisConsumer(_RedisConsumer):
         if wait > 0:
             self._postpone(held, wait)
         else:
+            self.broker.holdings.add(self.queue_name, [id_])
             self._ready.append(held)
 
     def _postpone(self, message: HeldMessage, wait: int) -> None:

@@ -29,9 +29,7 @@ class Heartbeat:
     ) -> None:
         self._beat, self._interval, self._timeout = beat, interval, timeout
         self._arrived = time.monotonic()
-        self._silent_until = (
-            0.0  # when the last gap ended in which this process may have been dead to others
-        )
+        self._silent_until = 0.0  # until when this process may have been dead to others
         self._queues: set[str] = set()
         self._lock = threading.Lock()
         self._changed = threading.Event()
@@ -78,6 +76,9 @@ class Heartbeat:
         except BrokerUnreachable as error:
             if arrived_before:
                 logger.warning("Signs of life of this worker do not arrive: %s", error)
+            return False
+        except Exception:  # whatever it is: without this thread the process is dead to others
+            logger.exception("The sign of life of this worker failed.")
             return False
         now = time.monotonic()
         if now - self._arrived >= self._timeout:

@@ -15,9 +15,6 @@ class Holdings:
 
     def __init__(self) -> None:
         self._known: defaultdict[str, set[str]] = defaultdict(set)
-        self.fetching = (
-            Lock()
-        )  # a fetch is known once it is answered: nothing may be compared meanwhile
         self._lock = Lock()
 
     def add(self, queue: str, ids: list[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import ResponseError
+
 if TYPE_CHECKING:
     from redis import Redis
 
@@ -55,7 +57,11 @@ class Wake:
         """Wait no more, and tell whether this was woken meanwhile: another may have to be."""
         if self._until is None:
             return False
-        self._client.client_unblock(self._id)
+        try:
+            self._client.client_unblock(self._id)
+        except ResponseError:  # it may not; then nobody knows whether this was woken
+            self.close()
+            return True
         token = self._connection.read_response()
         self._until = None
         return token is not None

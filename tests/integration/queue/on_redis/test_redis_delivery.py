@@ -206,6 +206,27 @@ class TestLostAnswer:
         assert lines(drain(consumer)) == ["lost"]
         assert running.args == ("running",)
 
+    def test_batch_that_broke_off_strands_nothing(self, redis_broker, actors, consume, monkeypatch):
+        """The connection breaks while an unreadable message is put away, before the last was looked at."""
+        actors.note.send("a")
+        redis_broker.call(scripts.ENQUEUE, "default", "torn", 0, b"{")
+        actors.note.send("b")
+        consumer = consume(redis_broker)
+        real = consumer._call
+
+        def breaking(script, *arguments):
+            if script is scripts.NACK:
+                raise redis.ConnectionError
+            return real(script, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(consumer, "_call", breaking)
+            with pytest.raises(ConnectionClosed):
+                next(consumer)
+        consumer.close()
+        assert sorted(lines(drain(consume(redis_broker)))) == ["a", "b"]
+        assert stats(redis_broker).dead == 1
+
     def test_server_that_hangs_in_a_fetch_strands_nothing(
         self, scalekit_servers, make_broker, consume
     ):
