@@ -345,7 +345,8 @@ def test_renewal_interrupts_what_is_to_be_cancelled(claimed, monkeypatch):
 
 
 def test_process_that_was_forked_off_holds_none_of_the_jobs(claimed):
-    claimed()
+    job = claimed()
+    assert job in held.of("default")
     held.forget()
     assert held.of("default") == []
 
