@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scalekit.queue")
 
 RESTART = 1.0  # seconds before a consumer that failed begins anew
-COURTESY = 0.02  # seconds that a lane leaves to more urgent ones, when a thread is free
+COURTESY = 0.1  # seconds that a lane leaves to more urgent ones at the most, when a thread is free
 
 
 class QueueConsumer(ConsumerThread):
@@ -80,8 +80,8 @@ class QueueConsumer(ConsumerThread):
 
     def _take(self) -> None:
         room = self.appetite.room()
-        if room and self._is_not_its_turn():
-            time.sleep(COURTESY)
+        if room:
+            self._let_others_go_first()
             room = self.appetite.room()
         if room:
             self._ask("allow", room)
@@ -93,6 +93,12 @@ class QueueConsumer(ConsumerThread):
             self._ask("idle")
             self.appetite.wait(self.worker_timeout / 1000)
         self.handle_delayed_messages()
+
+    def _let_others_go_first(self) -> None:
+        """Wait until more urgent lanes have looked, but not for ever: one may have lost its server."""
+        begin = time.monotonic()
+        while self._is_not_its_turn() and time.monotonic() < begin + COURTESY:
+            time.sleep(COURTESY / 20)
 
     def _is_not_its_turn(self) -> bool:
         """Tell whether there may be jobs in a lane that goes first."""

@@ -180,14 +180,28 @@ def test_release_that_does_not_start_costs_no_worker(broker, start_workers, tmp_
     assert eventually(lambda: not alive(old), 40), workers.output
 
 
-def test_worker_that_cannot_start_is_tried_again_ever_slower(broker, start_workers, tmp_path):
+def test_worker_that_cannot_start_is_tried_again_ever_slower(
+    broker, start_workers, tmp_path, journal, begun
+):
     broken = tmp_path / "broken"
+    workers = start_workers("--no-relay", BROKEN_RELEASE=str(broken)).ready()
+    work_as.enqueue("before", 0)
+    pid = begun("before")
     broken.touch()
-    workers = start_workers("--no-relay", BROKEN_RELEASE=str(broken))
-    workers.says("3 in a row that did not live long: the next one starts in 1.0 s")
+    os.kill(pid, signal.SIGKILL)
+    workers.says("in a row that did not live long: the next one starts in")
     assert "this release does not start" in workers.output
     broken.unlink()
-    workers.ready()
+    note.enqueue("after")
+    assert eventually(lambda: "after" in journal(), 40), workers.output
+
+
+def test_release_that_never_started_is_refused_at_the_start(start_workers, tmp_path):
+    broken = tmp_path / "broken"
+    broken.touch()
+    workers = start_workers(BROKEN_RELEASE=str(broken))
+    assert workers.wait(30) == 1
+    assert "this release does not start" in workers.output
 
 
 @pytest.mark.parametrize(
