@@ -20,6 +20,7 @@ from scalekit.queue.brokers.rabbitmq.links import bounded
 from scalekit.queue.conf import settings
 from scalekit.queue.events import MESSAGE_REFUSED
 from scalekit.queue.exceptions import PublishFailed
+from scalekit.queue.jobs import TASK_ACTOR
 from scalekit.queue.messages import flaw_of
 
 if TYPE_CHECKING:
@@ -156,11 +157,10 @@ class RabbitMQConsumer(Consumer):
         self._receive(held, 0 if eta is None else int(eta - time.time() * 1000))
 
     def _receive(self, message: HeldMessage, wait: int) -> None:
-        is_recorded = "database" in message.options  # then its record counts, and more exactly
         if wait > 0:
             with _as_broken_connection():
                 self.broker.retry(message, wait)
-        elif message.deaths >= settings.MAX_DELIVERIES and not is_recorded:
+        elif message.deaths >= settings.MAX_DELIVERIES and not _has_record(message):
             self._bury(message, "died")
         else:
             self._ready.append(message)
@@ -182,6 +182,11 @@ class RabbitMQConsumer(Consumer):
         if tag in self._held:
             self._held.remove(tag)
             self.channel.basic_ack(tag)
+
+
+def _has_record(message: HeldMessage) -> bool:
+    """Tell whether a record counts the deaths, which knows who had begun the job; actors have none."""
+    return message.actor_name.startswith(TASK_ACTOR) and "database" in message.options
 
 
 def _deaths(headers: dict[str, Any]) -> int:
