@@ -70,8 +70,9 @@ class Supervisor:
             try:
                 while self._turn():
                     self._wait_for_news()
-            finally:
-                self._end_all()
+            except BaseException:
+                self._drain_all()  # jobs are not to suffer for what went wrong here
+                raise
         return None if self._cut_short else not self._unfinished
 
     @contextmanager
@@ -94,8 +95,8 @@ class Supervisor:
             self._obey(self._signals.popleft())
         for child in [*self.workers.children, *self.relay.children]:
             child.read()
-        self._refuse_with_the_first()
         ended = self.workers.tend()
+        self._refuse_with_the_first([*self.workers.children, *ended])
         self._unfinished |= self.workers.stopping and any(child.exit_code for child in ended)
         self.relay.tend()
         self._say_when_ready()
@@ -120,8 +121,8 @@ class Supervisor:
     def _lost(self, kind: str) -> Callable[..., None]:
         return lambda child, restarts: accidents.report(kind, child, restarts, self.say)
 
-    def _refuse_with_the_first(self) -> None:
-        refusal = next((c.refusal for c in self.workers.children if c.refusal), "")
+    def _refuse_with_the_first(self, children: list[Child]) -> None:
+        refusal = next((child.refusal for child in children if child.refusal), "")
         if refusal and not self._was_ready:
             raise accidents.Refused(refusal)
 
@@ -201,8 +202,7 @@ class Supervisor:
     def _stop(self) -> None:
         self.say("Stopping: running jobs may finish; none is begun.")
         self._deadline = time.monotonic() + settings.DRAIN_SECONDS + LATE
-        self.workers.stop()
-        self.relay.stop()
+        self._drain_all()
         self.figures = self._figures()
 
     def _is_over(self, now: float) -> bool:
@@ -212,6 +212,10 @@ class Supervisor:
             self._unfinished |= bool(self.workers.children)
             self._end_all()
         return not (self.workers.children or self.relay.children)
+
+    def _drain_all(self) -> None:
+        self.workers.stop()
+        self.relay.stop()
 
     def _end_all(self) -> None:
         self.workers.kill()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
@@ -118,5 +119,6 @@ class Command(QueueCommand):
         return broker
 
     def _say(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
+        with suppress(OSError):  # a terminal that is gone must not end what runs
+            self.stdout.write(line)
+            self.stdout.flush()
