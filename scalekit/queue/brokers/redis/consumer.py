@@ -104,11 +104,11 @@ class RedisConsumer(_RedisConsumer):
             self._settled.wait(timeout)
         elif self._wake.has_come(timeout):
             next_due = self._fetch(room)
-            if not self._ready:
+            if next_due is not None:
                 self._wake.begin(min(IDLE, next_due))
 
-    def _fetch(self, count: int) -> float:
-        """Fetch up to `count` messages; return the seconds until a delayed one is due."""
+    def _fetch(self, count: int) -> float | None:
+        """Fetch up to `count` messages; return the seconds until one may be there, if there was none."""
         holdings, queue = self.broker.holdings, self.queue_name
         known, most = holdings.count(queue), min(count, 1000)
         lost, due, *found = self._call(scripts.FETCH, most, known, self.broker.heartbeat_timeout)
@@ -117,6 +117,8 @@ class RedisConsumer(_RedisConsumer):
             self._call(scripts.RECALL, *holdings.of(queue), *ids)
         for id_, deaths, data in zip(ids, found[1::3], found[2::3], strict=True):
             self._receive(id_, deaths, data)
+        if ids:
+            return None
         return float(due / 1000) if due >= 0 else IDLE
 
     def _receive(self, id_: str, deaths: int, data: bytes) -> None:
