@@ -36,7 +36,7 @@ def make(settings):
         ({"sentinels": ["a:1"]}, "service_name"),
         ({"sentinels": "a:1", "service_name": "q"}, "is a list"),
         ({"url": "http://a"}, "redis://[user:password@]"),
-        ({"url": "redis://a", "namspace": "b"}, "namspace"),
+        ({"url": "redis://a", "space_of_names": "b"}, "space_of_names"),
         ({"url": "redis://a", "maintenance_chance": 1}, "maintenance_chance"),
     ],
 )
