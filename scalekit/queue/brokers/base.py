@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as missing:
     raise DependencyMissing from missing
 
-from scalekit.queue.middleware.connections import DatabaseConnections
+from scalekit.queue.middleware.connections import AbandonedTransactions, DatabaseConnections
 from scalekit.queue.middleware.context import Context
 from scalekit.queue.middleware.events import Events
 from scalekit.queue.middleware.leases import Leases
@@ -141,6 +141,7 @@ def scalekit_middleware() -> list[Any]:
         StoredRetries(),  # and those that have none
         JobLimits(),
         middleware.AgeLimit(),
+        AbandonedTransactions(),  # before anything is written about the job
         TimeLimits(),
         middleware.ShutdownNotifications(),
     ]

@@ -6,7 +6,9 @@ from typing import Any
 from django.db import close_old_connections, connections, reset_queries
 from dramatiq import Middleware
 
-_open_before: ContextVar[frozenset[str]] = ContextVar("scalekit_queue_open", default=frozenset())
+from scalekit.queue.commits import has_begun
+
+_begun_before: ContextVar[frozenset[str]] = ContextVar("scalekit_queue_begun", default=frozenset())
 
 
 class DatabaseConnections(Middleware):
@@ -20,10 +22,8 @@ class DatabaseConnections(Middleware):
     def before_process_message(self, broker: Any, message: Any) -> None:
         reset_queries()
         close_old_connections()
-        _open_before.set(_in_transactions())
 
     def after_process_message(self, broker: Any, message: Any, **_: Any) -> None:
-        _close_abandoned_transactions(_open_before.get())
         close_old_connections()
 
     after_skip_message = after_process_message
@@ -32,19 +32,25 @@ class DatabaseConnections(Middleware):
         connections.close_all()
 
 
-def _in_transactions() -> frozenset[str]:
-    return frozenset(c.alias for c in connections.all(initialized_only=True) if c.in_atomic_block)
+class AbandonedTransactions(Middleware):
+    """Close connections on which a job has left a transaction open, or autocommit off.
 
-
-def _close_abandoned_transactions(not_ours: frozenset[str]) -> None:
-    """Close connections on which a job has left a transaction open.
-
-    A time limit or a cancelling interrupts at any line, that of ``Atomic.__exit__`` too. The next job on this
-    thread would then write into a transaction that nobody commits. Django keeps such a connection.
+    A time limit or a cancelling interrupts at any line, that of ``Atomic.__exit__`` too. What is written next
+    on this thread, how the job ended first of all, would be in a transaction that nobody commits. Django
+    keeps such a connection.
     """
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block and connection.alias not in not_ours:
-            connection.in_atomic_block = (
-                False  # or close() would keep it, for an outer block to see
-            )
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        _begun_before.set(_begun())
+
+    def after_process_message(self, broker: Any, message: Any, **_: Any) -> None:
+        for alias in _begun() - _begun_before.get():
+            connection = connections[alias]
+            connection.in_atomic_block = False  # or close() keeps it, for an outer block to see
             connection.close()
+
+    after_skip_message = after_process_message
+
+
+def _begun() -> frozenset[str]:
+    return frozenset(c.alias for c in connections.all(initialized_only=True) if has_begun(c))

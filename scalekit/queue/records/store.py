@@ -65,7 +65,6 @@ class Groups(Generic[S, A]):
         return reaching(database, lambda: self[database].submit(step))
 
     def _write(self, database: str, steps: Sequence[S]) -> Sequence[A | Exception]:
-        _leave_no_transaction(database)
         # In a unit of its own: it is no write of the job's, whose reads it must not pin to the primary.
         with unit_of_work():
             answers = self._quick_answers(database, steps)
@@ -137,14 +136,6 @@ def insisting(database: str, func: Callable[[], T]) -> T:
 def _unreachable(database: str, why: object) -> StoreUnreachable:
     RECORD_WAITING.emit(database=database)
     return StoreUnreachable(f"The records in database {database!r} cannot be written: {why}.")
-
-
-def _leave_no_transaction(database: str) -> None:
-    """Give up a connection on which a task has left autocommit off: nothing would be committed there."""
-    connection = connections[database]
-    begun_by_hand = connection.connection is not None and not connection.autocommit
-    if begun_by_hand and not connection.in_atomic_block:
-        connection.close()
 
 
 def _give_up_connection(database: str) -> None:

@@ -8,6 +8,7 @@ from scalekit.queue import enqueue_many
 from tests.integration.queue.conftest import eventually
 from tests.integration.queue.project.tasks import (
     affect,
+    leave_autocommit_off,
     leave_transaction_open,
     note_connection,
     note_connection_of_async_code,
@@ -106,11 +107,13 @@ class TestPool:
         assert "Traceback" not in workers.output
 
 
-def test_transaction_that_a_job_left_open_is_not_the_next_ones(
-    broker, start_worker, journal, effects
+@pytest.mark.parametrize("leave", [leave_transaction_open, leave_autocommit_off])
+def test_transaction_that_a_job_left_open_holds_neither_its_record_nor_the_next_job(
+    broker, start_worker, journal, effects, rows, leave
 ):
     start_worker("--threads=1").ready()
-    leave_transaction_open.enqueue()
+    leave.enqueue()
     assert eventually(lambda: journal() == ["left open"])
     affect.enqueue("of the next job")
     assert eventually(lambda: effects() == ["of the next job"])
+    assert eventually(lambda: rows("status") == [("SUCCESSFUL",)] * 2)

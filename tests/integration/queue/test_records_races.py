@@ -181,10 +181,3 @@ def no_limit_on_digits():
     sys.set_int_max_str_digits(0)
     yield
     sys.set_int_max_str_digits(before)
-
-
-def test_job_that_leaves_autocommit_off_is_finished_all_the_same(broker, rows):
-    job = claim(TaskRecord.objects.get(pk=note.enqueue("x").id))
-    connection.set_autocommit(False)
-    assert records.finish(job)
-    assert rows("status") == [("SUCCESSFUL",)]

@@ -118,6 +118,13 @@ def leave_transaction_open():
 
 
 @task
+def leave_autocommit_off():
+    transaction.set_autocommit(False)
+    affect.func("never committed")
+    write("left open")
+
+
+@task
 async def note_connection_of_async_code():
     write(await sync_to_async(connection_id)())
 
