@@ -9,8 +9,8 @@ from datetime import timedelta
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, connections
-from django.db.models import Q
+from django.db import Error, connections, transaction
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from scalekit.queue.conf import settings
@@ -48,8 +48,10 @@ class Held:
             self._jobs[_record(job).pk] = job
 
     def discard(self, job: Job) -> None:
+        """Hold `job` no more; nothing happens where another thread has taken over what it was."""
         with self._lock:
-            self._jobs.pop(_record(job).pk, None)
+            if self._jobs.get(_record(job).pk) is job:
+                del self._jobs[_record(job).pk]
 
     def of(self, database: str) -> list[Job]:
         with self._lock:
@@ -110,14 +112,23 @@ def _renewed(database: str, jobs: list[Job]) -> bool:
 
 
 def renew(database: str, jobs: Iterable[Job]) -> None:
-    """Renew the leases of `jobs`, and interrupt those that are to be cancelled."""
+    """Renew the leases of `jobs`, and interrupt those that are to be cancelled.
+
+    A row that is locked is being ended, or taken over: that is not waited for. One that was swept meanwhile
+    is due no more, or nobody would sweep it again when its worker dies after all.
+    """
     running = {_record(job).pk: job for job in jobs}
-    rows = TaskRecord.objects.using(database).filter(_ours(running.values()))
-    if not rows.update(leased_until=Now() + lease()):
-        return
-    asked = rows.filter(cancel_asked=True).values_list("pk", flat=True)
-    for id_ in asked:
-        _interrupt(running[id_])
+    rows = TaskRecord.objects.using(database)
+    skips = connections[database].features.has_select_for_update_skip_locked
+    with transaction.atomic(using=database):
+        locked = rows.filter(_ours(running.values())).select_for_update(skip_locked=skips)
+        ours = dict(locked.values_list("pk", "cancel_asked"))
+        rows.filter(pk__in=ours).update(
+            leased_until=Now() + lease(), publish_at=None, publications=F("publications") + 1
+        )
+    for id_, is_asked in ours.items():
+        if is_asked:
+            _interrupt(running[id_])
 
 
 def _ours(jobs: Iterable[Job]) -> Q:

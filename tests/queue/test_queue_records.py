@@ -13,12 +13,14 @@ from dramatiq.middleware import SkipMessage
 from scalekit.core.context import current_unit, unit_of_work
 from scalekit.queue import records
 from scalekit.queue.backoff import backoff
+from scalekit.queue.claiming import claim_due, confirm
 from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
 from scalekit.queue.jobs import Job
 from scalekit.queue.leases import LeaseKeeper, held, renew
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.publishing import message_of
 from scalekit.queue.records.steps import verdict_on
+from scalekit.queue.sweeping import sweep_lost
 from tests.queue.sample_tasks import note
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -95,7 +97,9 @@ def row_of(job):
 
 def lose_worker(job):
     """Let the lease of `job` run out."""
-    TaskRecord.objects.filter(pk=job.record.pk).update(leased_until=timezone.now())
+    TaskRecord.objects.filter(pk=job.record.pk).update(
+        leased_until=timezone.now() - timedelta(seconds=1)
+    )
 
 
 def test_claimed_job_is_running_and_not_published_again(claimed):
@@ -193,8 +197,6 @@ def test_second_copy_of_a_message_does_not_bring_the_retry_forward(claimed, job)
 
 
 def test_late_confirmation_does_not_take_the_retry_out_of_the_outbox(claimed):
-    from scalekit.queue.claiming import confirm
-
     published = TaskRecord.objects.get(pk=note.enqueue().id)
     retried = claimed(note.get_result(published.pk))
     records.retry_later(retried, ValueError(), 0)
@@ -333,6 +335,34 @@ def test_lease_of_a_job_that_was_taken_over_is_not_renewed(claimed):
     lose_worker(second)
     renew("default", [first])
     assert row_of(first).leased_until < timezone.now()
+
+
+def test_job_that_was_swept_while_its_worker_was_away_is_swept_again_when_that_dies(claimed):
+    job = claimed()
+    for _ in range(2):
+        lose_worker(job)
+        sweep_lost("default")
+        assert row_of(job).publish_at is not None
+        renew("default", [job])
+        assert row_of(job).publish_at is None
+
+
+def test_relay_that_published_a_swept_job_confirms_nothing_once_its_worker_is_back(claimed):
+    job = claimed()
+    lose_worker(job)
+    sweep_lost("default")
+    published = claim_due("default")
+    renew("default", [job])
+    confirm("default", published)
+    assert row_of(job).publish_at is None
+
+
+def test_worker_that_took_over_from_itself_keeps_the_lease_when_the_first_attempt_ends(claimed):
+    first = claimed()
+    lose_worker(first)
+    second = claimed(note.get_result(first.message.message_id))
+    assert not records.finish(first)
+    assert held.of("default") == [second]
 
 
 def test_renewal_interrupts_what_is_to_be_cancelled(claimed, monkeypatch):
