@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from django.db import connections, router
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from scalekit.queue.commits import is_by_hand, real_transactions, when_all_commit
 from scalekit.queue.conf import settings
@@ -100,15 +99,13 @@ def _prepare(rows: Sequence[TaskRecord], database: str, facts: FactsThen) -> lis
     """Fill in the facts, and when what is for later is due; return what takes the fast path."""
     for row in rows:
         row.options = {**row.options, "scalekit": facts.then}
-        if row.publish_at is None and _is_later(row):
-            row.publish_at = row.run_after
+        if row.publish_at is None:
+            row.publish_at = (
+                row.run_after
+            )  # whether that has come is for the database's clock to say
     if is_by_hand(connections[database]):  # Django calls nobody when that commits
         return []
     return [row for row in rows if row.publish_at is None]
-
-
-def _is_later(row: TaskRecord) -> bool:
-    return row.run_after is not None and row.run_after > timezone.now()
 
 
 def _let_go(

@@ -14,6 +14,7 @@ from scalekit.queue.exceptions import BrokerUnreachable, NotKeepable, PublishFai
 from scalekit.queue.fast_path import breakers
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.records import new_row
+from scalekit.queue.relay import relay
 from tests.queue.sample_tasks import PRICE, TENANT, note, recall, shout
 
 
@@ -49,9 +50,19 @@ def test_what_is_for_later_leaves_when_it_is_due(broker, calls):
     assert TaskRecord.objects.get().publish_at == when
 
 
-def test_what_was_for_earlier_leaves_at_once(broker, calls):
+def test_what_was_for_earlier_leaves_with_the_next_relay(broker, calls):
     note.using(run_after=timezone.now() - timedelta(hours=1)).enqueue()
+    relay("default")
     assert len(calls) == 1
+
+
+def test_clock_of_a_producer_that_is_ahead_sends_nothing_early(broker, calls, monkeypatch):
+    """It would be skipped as early, and not be published again for a quarter of an hour."""
+    when = timezone.now() + timedelta(minutes=3)
+    monkeypatch.setattr(timezone, "now", lambda: when + timedelta(minutes=2))
+    note.using(run_after=when).enqueue()
+    assert calls == []
+    assert TaskRecord.objects.get().publish_at == when
 
 
 def test_of_many_jobs_those_that_are_due_leave(broker, calls):
