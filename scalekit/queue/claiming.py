@@ -113,9 +113,9 @@ def _is_alone(database: str) -> bool:
 
 
 def _settle_lazily(database: str, ids: Sequence[UUID], token: int, seconds: float | None) -> None:
-    sql, when = (REMOVE, []) if seconds is None else (SETTLE, [seconds])
+    values = {"ids": list(ids), "token": token, "seconds": seconds}
     with connections[database].cursor() as cursor:
-        cursor.execute(sql, [*when, list(ids), token])
+        cursor.execute(REMOVE if seconds is None else SETTLE, values)
 
 
 def give_back(database: str, rows: Sequence[TaskRecord], delay: float) -> None:

@@ -2,4 +2,4 @@
 WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 DELETE FROM scalekit_queue_taskrecord
  USING lazily
- WHERE id = ANY(%s) AND publications = %s AND status IN ('READY', 'RUNNING')
+ WHERE id = ANY(%(ids)s) AND publications = %(token)s AND status IN ('READY', 'RUNNING')

@@ -10,7 +10,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from scalekit.queue import outbox
-from scalekit.queue.claiming import claim_due, due_rows
+from scalekit.queue.claiming import claim_due, confirm, due_rows
 from scalekit.queue.listening import wait, wake
 from scalekit.queue.models import Status, TaskRecord
 from scalekit.queue.records import new_row
@@ -104,6 +104,17 @@ def test_two_claims_at_the_same_time_share_no_row(broker, due):
     one, other = in_threads(2, claim)
     assert not one & other
     assert len(one | other) >= 500
+
+
+def test_confirming_waits_for_nobody_who_begins_a_job(broker, due):
+    """Who confirms hundreds and who begins some of them would each wait for what the other has locked."""
+    begun = due(3)[1]
+    rows = claim_due("default")
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        TaskRecord.objects.select_for_update().get(pk=begun.pk)
+        pool.submit(in_threads, 1, lambda: confirm("default", rows)).result(10)
+    later = timezone.now() + timedelta(minutes=10)
+    assert TaskRecord.objects.filter(publish_at__gt=later).count() == 2
 
 
 def test_most_urgent_leave_first_then_the_longest_due(broker, due):
