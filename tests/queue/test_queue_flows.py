@@ -269,6 +269,73 @@ def test_next_step_that_cannot_be_enqueued_is_a_dead_letter_and_its_predecessor_
     assert "test_price" in second.errors[0]["traceback"]
 
 
+def test_callback_that_fails_in_an_unheard_of_way_is_a_dead_letter(monkeypatch):
+    group([step(add, 1)]).enqueue(on_success=step(call_back, "done"))
+
+    def fail(*_args, **_options):
+        raise LookupError("nobody has thought of that")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scalekit.queue.flows.sending.put", fail)
+        succeed(waiting("add")[0])
+    buried = TaskRecord.objects.get(path=call_back.module_path)
+    assert (buried.status, buried.errors[0]["exception_class_path"]) == (
+        "FAILED",
+        "builtins.LookupError",
+    )
+    requeued(buried)
+    assert callbacks() == ["done"]
+
+
+def test_job_that_cannot_be_announced_is_enqueued_all_the_same(monkeypatch, caplog):
+    def fail(_row):
+        raise LookupError("nobody has thought of that")
+
+    pipeline(step(add, 1), step(add, 2)).enqueue()
+    with monkeypatch.context() as patch:
+        patch.setattr("scalekit.queue.flows.sending.result_of", fail)
+        succeed(waiting("add")[0], value=1)
+    assert called("add") == [[1, 2]]
+    assert "could not be announced" in caplog.text
+
+
+def test_job_of_which_nobody_can_tell_what_follows_is_a_dead_letter_and_its_group_goes_on(caplog):
+    """As where a later release has written it in words of its own."""
+    found = group([pipeline(step(add, 1), step(add, 2)), step(add, 3)]).enqueue(**all_callbacks())
+    first, other = waiting("add")
+    good = first.options
+    TaskRecord.objects.filter(pk=first.pk).update(
+        options={**good, "flow": {"steps": [{"unheard": "of"}], "counted": False}}
+    )
+    job = succeed(first, value=1)
+    row = TaskRecord.objects.get(pk=first.pk)
+    assert (job.record.status, row.status, found.results()[0].status) == ("FAILED",) * 3
+    assert [error["exception_class_path"] for error in row.errors] == ["builtins.KeyError"]
+    assert "What follows job" in caplog.text
+    succeed(other)
+    assert callbacks() == ["on_failure", "on_finish"]
+    TaskRecord.objects.filter(pk=first.pk).update(
+        options={**good, "flow": {**good["flow"], "counted": True}}
+    )
+    succeed(requeued(row), value=1)
+    assert called("add") == [[1, 2]]
+
+
+def test_member_whose_group_cannot_call_back_is_a_dead_letter_that_ends_it_when_it_is_requeued():
+    found = group([step(add, 1)]).enqueue(on_finish=step(call_back, "over"))
+    stored = TaskGroup.objects.get().on_finish
+    TaskGroup.objects.update(on_finish={"unheard": "of"})
+    [member] = waiting("add")
+    succeed(member)
+    found.refresh()
+    assert (TaskRecord.objects.get().status, found.pending) == ("FAILED", 1)
+    TaskGroup.objects.update(on_finish=stored)
+    succeed(requeued(member))
+    assert callbacks() == ["over"]
+    found.refresh()
+    assert (found.pending, found.failed) == (0, 0)
+
+
 def test_enqueueing_a_flow_raises_what_enqueueing_its_first_step_would():
     with unit_of_work(), PRICE.bind(object()), pytest.raises(TypeError, match="test_price"):
         group([step(add, 1)]).enqueue()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scalekit.queue.exceptions import MessageRefused, QueueError, TaskUnknown
+from scalekit.queue.exceptions import MessageRefused, TaskUnknown
 from scalekit.queue.loading import load_task
 from scalekit.queue.models import Status
 from scalekit.queue.outbox import put
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
     from scalekit.queue.models import TaskRecord
 
-# What is wrong with a job, and not with the database.
-CANNOT = (TypeError, ValueError, QueueError)
+logger = logging.getLogger("scalekit.queue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,11 @@ class Batch:
     is_sharded: bool = False
 
     def send(self, using: str) -> None:
-        """Store the jobs, and announce them as `enqueue` does. Raises one of `CANNOT`."""
+        """Store the jobs, and announce them as `enqueue` does. Raises what storing them raises."""
         with self._shard():
             put(self.rows, using=using)
         for row in self.rows:
-            with suppress(TaskUnknown, MessageRefused):  # only a newer release knows the task
-                announce_enqueued(result_of(row))
+            _announce(row)
 
     def bury(self, error: Exception, using: str) -> None:
         """Store the jobs as dead letters, where an operator finds them with the `error`."""
@@ -52,6 +51,14 @@ class Batch:
             return nullcontext()
         [row] = self.rows
         return for_shard(load_task(row.path), row.args, row.kwargs)
+
+
+def _announce(row: TaskRecord) -> None:
+    try:
+        with suppress(TaskUnknown, MessageRefused):  # only a newer release knows the task
+            announce_enqueued(result_of(row))
+    except Exception:  # it is stored, and must not be buried as well
+        logger.exception("Job %s (%s) is enqueued, and could not be announced", row.pk, row.path)
 
 
 def batches(begun: Iterable[tuple[TaskRecord, bool]]) -> Iterator[Batch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from datetime import timedelta
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +19,7 @@ from scalekit.queue.events import COMPLETION_REJECTED, JOB_TAKEN_OVER
 from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
 from scalekit.queue.leases import held
 from scalekit.queue.models import Status, TaskRecord
-from scalekit.queue.records.steps import Claim, Claimed, Ended, Ending
+from scalekit.queue.records.steps import KEPT_ERRORS, Claim, Claimed, Ended, Ending
 from scalekit.queue.records.store import claims, endings, insisting, is_outage
 from scalekit.queue.records.writing import write
 from scalekit.queue.results import announce_given_up, worker_id
@@ -193,13 +194,16 @@ def _end_alone(ending: Ending, database: str) -> Ended:
     with transaction.atomic(using=database):
         ended = cast("Ended", write(database, [ending])[0])
         if ended.verdict == "written":
-            _remember(ending.record, ended)
-            _advance(ending.record, database)
+            record = ending.record
+            _remember(record, ended)
+            _advance(record, database)
+            says = {"status": record.status, "errors": record.errors}
+            ended = replace(ended, fields={**ended.fields, **says})
     return ended
 
 
 def _advance(record: TaskRecord, database: str) -> None:
-    """Send what follows. If it cannot be sent, the job has ended all the same: to run it again would not help."""
+    """Send what follows. A job for which that cannot be done is a dead letter: who runs it again tries it again."""
     from scalekit.queue.flows import advance
 
     try:
@@ -209,8 +213,23 @@ def _advance(record: TaskRecord, database: str) -> None:
         if is_outage(error):
             raise
         logger.exception(
-            "Job %s (%s) has ended, and what follows it is lost", record.pk, record.path
+            "What follows job %s (%s) cannot be sent: the job is a dead letter",
+            record.pk,
+            record.path,
         )
+        succeeded = record.status == Status.SUCCESSFUL
+        _bury(record, error, database)
+        if succeeded:
+            _advance(record, database)  # as one that failed: its group is waiting for it
+
+
+def _bury(record: TaskRecord, error: Exception, database: str) -> None:
+    """Make a job that has just ended a dead letter that tells of `error`."""
+    at = record.finished_at.isoformat() if record.finished_at else ""
+    errors = [*record.errors, {**(shown(error) or {}), "at": at}]
+    fields = {**final_fields(Status.FAILED), "errors": errors[-KEPT_ERRORS:]}
+    TaskRecord.objects.using(database).filter(pk=record.pk).update(**fields)
+    record.status, record.errors = Status.FAILED, fields["errors"]
 
 
 def _write_outright(ending: Ending, database: str) -> None:
