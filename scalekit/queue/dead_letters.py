@@ -182,8 +182,7 @@ def _rejoin(rows: list[TaskRecord], using: str) -> None:
     if rows:
         from scalekit.queue import flows  # needs Dramatiq, without which the admin must load
 
-        for row in rows:
-            flows.requeued(row, using=using)
+        flows.requeued(rows, using=using)
 
 
 def _take_unique_keys(rows: list[TaskRecord], using: str) -> dict[UUID, str]:
@@ -194,7 +193,8 @@ def _take_unique_keys(rows: list[TaskRecord], using: str) -> dict[UUID, str]:
     holders.filter(unique_until__lt=Now()).update(unique_key=None)
     held = dict(holders.values_list("unique_key", "pk"))
     refused = {}
-    for pk, unique in wanted.items():
+    # In one order for all: two operators must not wait for each other's keys.
+    for pk, unique in sorted(wanted.items(), key=lambda each: each[1]["key"]):
         if held.setdefault(unique["key"], pk) != pk:
             refused[pk] = KEY_TAKEN
             continue

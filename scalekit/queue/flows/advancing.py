@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db import Error
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -17,10 +18,12 @@ from scalekit.core.context import arrived_with
 from scalekit.queue.facts import JOB
 from scalekit.queue.flows.plans import row_of
 from scalekit.queue.flows.results import tree_of, values_of
-from scalekit.queue.flows.sending import CANNOT, Batch, batches
+from scalekit.queue.flows.sending import Batch, batches
 from scalekit.queue.models import Status, TaskGroup, TaskRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.db.models import QuerySet
 
     from scalekit.queue.flows.plans import Chain, Element
@@ -42,17 +45,27 @@ def advance(record: TaskRecord, *, using: str) -> None:
         wave.send_or_bury()
 
 
-def requeued(record: TaskRecord, *, using: str) -> None:
-    """Let a dead member that is to run again count as pending again, where its group is not over yet.
+def requeued(records: Sequence[TaskRecord], *, using: str) -> None:
+    """Let dead members that are to run again count as pending again, where their groups are not over yet.
 
-    Where it is over, the member stays counted as failed until it succeeds; `advance` then makes the group
+    Where one is over, the member stays counted as failed until it succeeds; `advance` then makes the group
     a successful one if no other failed. Called in the requeue's transaction.
     """
-    if record.group is None or not _is_counted(record):
-        return
-    unfinished = TaskGroup.objects.using(using).filter(pk=record.group, pending__gt=0)
-    if unfinished.update(pending=F("pending") + 1, failed=F("failed") - 1):
-        _mark(record, using, counted=False)
+    counted = [(r, r.group) for r in records if r.group is not None and _is_counted(r)]
+    _lock({group for _, group in counted}, using)
+    for record, group in counted:
+        unfinished = TaskGroup.objects.using(using).filter(pk=group, pending__gt=0)
+        if unfinished.update(pending=F("pending") + 1, failed=F("failed") - 1):
+            _mark(record, using, counted=False)
+
+
+def _lock(groups: set[UUID], using: str) -> None:
+    """Lock `groups` in the order in which all do: inner ones first, whose ids are the larger ones.
+
+    A worker that ends a group goes on to the one around it.
+    """
+    rows = TaskGroup.objects.using(using).filter(pk__in=groups).order_by("-pk")
+    list(rows.select_for_update().values_list("pk"))
 
 
 class Wave:
@@ -77,7 +90,9 @@ class Wave:
     def _send_or_bury(self, batch: Batch) -> None:
         try:
             batch.send(self.using)
-        except CANNOT as error:
+        except Error:  # the database's: nothing more can be written in this transaction
+            raise
+        except Exception as error:  # noqa: BLE001 - the dead letter says what it was
             batch.bury(error, self.using)
             for row in batch.rows:
                 self.give_up(row)

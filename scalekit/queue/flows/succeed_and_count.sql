@@ -1,7 +1,8 @@
 -- Finish members that succeeded and count them in their groups, unless one would be the last: that sets off
 -- more, and takes a longer way. One statement, since all members of a group wait while its row is locked; and a
 -- client that has to be woken up between two of them lets the others wait for that, too.
--- Jobs are locked before groups, each in the order of the ids, as everywhere.
+-- Jobs are locked before groups, jobs in the order of the ids, as everywhere, and groups in the reverse order:
+-- who ends a group goes on to the one around it, whose id is smaller.
 WITH said AS (
     SELECT * FROM jsonb_to_recordset(%(said)s::jsonb) AS said(id uuid, attempt integer, value jsonb)
 ),
@@ -18,7 +19,7 @@ members AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT id FROM scalekit_queue_taskgroup
      WHERE id IN (SELECT "group" FROM members)
-     ORDER BY id
+     ORDER BY id DESC
        FOR UPDATE
 ),
 counted AS (

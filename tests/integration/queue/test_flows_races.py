@@ -11,12 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from dramatiq.middleware import SkipMessage
 
 from scalekit.queue import cancel, group, once, pipeline, records, step
+from scalekit.queue.dead_letters import find, requeue
 from scalekit.queue.flows import members
 from scalekit.queue.models import Status, TaskGroup, TaskRecord
 from scalekit.queue.records.steps import Ending
 from tests.integration.queue.conftest import eventually
+from tests.queue.dead import dead_letters
 from tests.queue.flow_tasks import add, call_back, total
-from tests.queue.playing import begin, called, succeed, waiting
+from tests.queue.playing import begin, called, die, succeed, waiting
 
 pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("broker")]
 
@@ -151,6 +153,48 @@ def test_thousand_members_take_a_handful_of_statements():
         succeed(last, value=1)
     assert len(ended) < 25
     assert called("total") == [[[1] * 1000]]
+
+
+@pytest.fixture
+def two_groups():
+    """Give two groups, that with the smaller id first, of each of which one member is dead."""
+    ids = [group([step(add, n) for n in range(3)]).enqueue().id for _ in range(2)]
+    for id_ in sorted(ids):
+        die(TaskRecord.objects.filter(group=id_).first())
+    return [TaskGroup.objects.filter(pk=id_) for id_ in sorted(ids)]
+
+
+def _requeue_all():
+    return sum(batch.done for batch in requeue(next(find())))
+
+
+def _end_one_of_each():
+    rows = {row.group: row for row in waiting("add")}
+    ending = {"status": "SUCCESSFUL", "return_value": 1}
+    jobs = [begin(row) for _, row in sorted(rows.items())]
+    return len(members._write("default", [Ending(job.record, ending) for job in jobs]))
+
+
+@pytest.mark.parametrize("act", [_requeue_all, _end_one_of_each])
+def test_groups_are_locked_from_the_inner_to_the_outer_by_all(two_groups, meanwhile, act):
+    outer, inner = two_groups
+    with meanwhile(act) as (begin_other, answers):
+        inner.update(size=3)  # as a worker does that ends it
+        begin_other()
+        outer.update(size=3)  # and then the one around it: in another order, this were a deadlock
+    assert answers == [2]
+
+
+def test_unique_keys_are_taken_back_in_one_order_by_all(meanwhile):
+    rivals = {key: dead_letters(status=Status.READY)[0] for key in "ab"}
+    for key in "ba":
+        dead_letters(options={"unique": {"key": key, "for": 60}})
+    with meanwhile(_requeue_all) as (begin_other, answers):
+        for key, rival in rivals.items():
+            TaskRecord.objects.filter(pk=rival.pk).update(unique_key=key)
+            if key == "a":
+                begin_other()
+    assert answers == [0]
 
 
 def test_cancel_that_comes_while_the_job_ends_is_too_late(meanwhile):
