@@ -54,7 +54,9 @@ class Background:
             while idle < _IDLE_ROUNDS and not self._stop.wait(self._seconds()):
                 idle = 0 if self._did_something() else idle + 1
             self._runs_in = None  # from here on `wake` starts another thread
-            self._did_something()  # for whom `wake` still saw this one
+            # For whom `wake` still saw this one; what has to go on goes on in another.
+            if self._did_something() and not self._stop.is_set():
+                self.wake()
         finally:
             connections.close_all()
 

@@ -61,6 +61,12 @@ def test_it_can_be_woken_again_after_its_end(make, calls):
     assert calls.get(timeout=10) == 1
 
 
+def test_what_comes_while_it_ends_goes_on(make, calls):
+    answers = [True, False, False, False]  # the last look of the thread finds something
+    make(lambda: calls.put(1) or bool(answers and answers.pop())).wake()
+    assert eventually(lambda: calls.qsize() > 4)
+
+
 def test_error_does_not_end_it(make, calls, caplog):
     def work():
         calls.put(1)
