@@ -18,6 +18,7 @@ def exposition(accept: str) -> tuple[bytes, str]:
     Where PROMETHEUS_MULTIPROC_DIR names a folder, the sums over all processes that count into it; it must
     be set in the environment before they start. A fresh registry each time, as prometheus_client asks.
     """
+    client()  # which says what to install
     from prometheus_client.exposition import choose_encoder
 
     encode, content_type = choose_encoder(accept)

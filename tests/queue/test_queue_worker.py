@@ -345,8 +345,8 @@ def test_job_whose_claim_fails_unexpectedly_is_delivered_again_and_not_run(
     assert (result.status, result.attempts, len(done)) == ("SUCCESSFUL", 1, 1)
 
 
-def test_job_whose_followers_cannot_be_sent_has_ended_all_the_same(
-    broker, work_off, monkeypatch, caplog
+def test_job_whose_followers_cannot_be_sent_is_a_dead_letter_and_says_why(
+    broker, work_off, monkeypatch, caplog, done
 ):
     def fail(record, *, using):
         raise ZeroDivisionError
@@ -356,8 +356,9 @@ def test_job_whose_followers_cannot_be_sent_has_ended_all_the_same(
     TaskRecord.objects.update(options={"flow": {"steps": [{"path": "anything"}]}})
     work_off()
     result.refresh()
-    assert result.status == "SUCCESSFUL"
-    assert f"Job {result.id} (tests.queue.sample_tasks.note) has ended" in caplog.text
+    assert (result.status, len(done)) == ("FAILED", 1)
+    assert result.errors[-1].exception_class_path == "builtins.ZeroDivisionError"
+    assert f"What follows job {result.id} (tests.queue.sample_tasks.note)" in caplog.text
 
 
 def test_job_that_no_record_takes_loses_its_lease(broker, work_off, monkeypatch):
