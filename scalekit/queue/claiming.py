@@ -113,7 +113,7 @@ def _is_alone(database: str) -> bool:
 
 
 def _settle_lazily(database: str, ids: Sequence[UUID], token: int, seconds: float | None) -> None:
-    values = {"ids": list(ids), "token": token, "seconds": seconds}
+    values: dict[str, Any] = {"ids": list(ids), "token": token, "seconds": seconds}
     with connections[database].cursor() as cursor:
         cursor.execute(REMOVE if seconds is None else SETTLE, values)
 
