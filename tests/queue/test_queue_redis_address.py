@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from redis import SSLConnection
 from redis.sentinel import SentinelManagedConnection
@@ -107,6 +109,10 @@ def test_sentinels_have_keywords_of_their_own():
     assert (theirs["password"], theirs["socket_timeout"]) == ("of the Sentinels", 1)
 
 
+def test_worker_is_dead_after_half_of_the_30_seconds_in_which_its_jobs_are_run_again(make):
+    assert make(url="redis://a").heartbeat_timeout * 2 <= 30_000  # milliseconds
+
+
 def test_server_is_asked_about_a_suspect_before_its_record_is_claimed(make):
     names = [type(one).__name__ for one in make(url="redis://a").middleware]
     assert names.index("Context") < names.index("Suspects") < names.index("Records")
@@ -121,6 +127,35 @@ def test_message_of_the_delay_queue_of_dramatiq_is_one_of_its_queue():
     data = _message().copy(queue_name="default.DQ").encode()
     assert flaw_of(data, "default") is None
     assert flaw_of(data, "mail") == "unreadable"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"throws": "x"},
+        {"retry_when": "x"},
+        {"retries": "x"},
+        {"retries": -1},
+        {"retries": None},
+        {"max_retries": "x"},
+        {"min_backoff": None},
+        {"min_backoff": 10**400},
+        {"max_backoff": float("nan")},
+        {"time_limit": "x"},
+        {"time_limit": 10**400},
+        {"max_age": []},
+        {"eta": "soon"},
+        {"eta": float("nan")},
+        {"on_success": ["x"]},
+        {"pipe_target": "x"},
+        {"group_completion_callbacks": {}},
+    ],
+    ids=lambda option: str(option)[:30],
+)
+def test_forged_option_is_a_flaw(option):
+    """Dramatiq compares and counts with these where an error ends its thread, or forgets the job."""
+    data = json.dumps({**_message().asdict(), "options": option})
+    assert flaw_of(data, "default") == "option"
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,9 @@ class Heartbeat:
     def _run(self) -> None:
         arrived = True
         while not self._stopped:
-            self._changed.clear()
             arrived = self._try(arrived)
             self._changed.wait(self._interval if arrived else min(AGAIN, self._interval))
+            self._changed.clear()  # before it is looked at what has changed
 
     def _try(self, arrived_before: bool) -> bool:
         with self._lock:

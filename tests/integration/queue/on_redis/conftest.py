@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.queue.on_redis.crew import Crew, actors_on
+from tests.integration.queue.on_redis.crew import RESTART_DELAY, Crew, actors_on
 
 
 @pytest.fixture
@@ -56,7 +56,11 @@ def actors(redis_broker):
 
 
 @pytest.fixture
-def crew(tmp_path, redis_options):
+def crew(tmp_path, redis_options, make_broker, monkeypatch, settings):
+    """Give workers; `make_broker` is asked for as those in this process end before their brokers."""
+    monkeypatch.setenv("JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", int(RESTART_DELAY) / 1000)
+    settings.SCALEKIT_QUEUE_MIN_BACKOFF = 0.05
     crew = Crew(tmp_path, redis_options)
     yield crew
     crew.close()

@@ -309,7 +309,7 @@ class TestIdle:
             names = {"cmdstat_evalsha", "cmdstat_blpop"} & found.keys()
             return sum(found[name]["calls"] for name in names)
 
-        before, seconds = calls(), 7.0
+        before, seconds = calls(), 5.0
         time.sleep(seconds)
         assert (calls() - before) / seconds <= 1.5
 

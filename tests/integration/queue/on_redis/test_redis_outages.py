@@ -23,38 +23,41 @@ def redis_options(server):
     return {"url": server.url, "timeout": 0.5}
 
 
-def test_jobs_that_fail_while_there_is_no_server_are_run_again(server, redis_broker, actors, crew):
+def test_jobs_that_fail_while_there_is_no_server_are_run_again(
+    server, redis_broker, actors, crew, make_broker
+):
     """Dramatiq itself acknowledges what it could not enqueue again, and the job is gone."""
-    crew.start(THREADS="8")
+    crew.work(make_broker(), threads=8)
     for number in range(8):
-        actors.stumble.send(number, 1)
+        actors.stumble.send(number, 0.5)
     assert eventually(lambda: len(crew.journal()) == 8)
     server.kill()
-    time.sleep(1.5)  # they fail meanwhile
+    time.sleep(1)  # they fail meanwhile
     server.start()
     twice = sorted(str(number) for number in range(8)) * 2
     assert eventually(lambda: sorted(crew.journal()) == sorted(twice), 30)
     assert redis_broker.stats(["default"])["default"].dead == 0
 
 
-def test_delayed_jobs_survive_a_restart_of_the_server(server, redis_broker, actors, crew):
-    crew.start(THREADS="2")
+def test_delayed_jobs_survive_a_restart_of_the_server(server, actors, crew, make_broker):
+    crew.work(make_broker())
     for number in range(20):
-        actors.note.send_with_options(args=(number,), delay=3000)
+        actors.note.send_with_options(args=(number,), delay=1500)
     server.kill()
-    time.sleep(0.5)
     server.start()
-    assert eventually(lambda: len(crew.journal()) == 20, 3 + 5)
+    assert eventually(lambda: len(crew.journal()) == 20)
     assert sorted(crew.journal(), key=int) == [str(number) for number in range(20)]
 
 
-def test_jobs_that_finish_while_the_server_hangs_are_run_once(server, redis_broker, actors, crew):
-    crew.start(THREADS="4")
+def test_jobs_that_finish_while_the_server_hangs_are_run_once(
+    server, redis_broker, actors, crew, make_broker
+):
+    crew.work(make_broker(), threads=4)
     for number in range(4):
-        actors.work.send(number, 0.7)
+        actors.work.send(number, 0.4)
     assert eventually(lambda: len(crew.journal()) == 4)
     with server.frozen():
-        time.sleep(2)  # they finish, and cannot say so
+        time.sleep(1.5)  # they finish, and cannot say so
     actors.note.send("after")
     assert eventually(lambda: "after" in crew.journal())
 
@@ -66,8 +69,8 @@ def test_jobs_that_finish_while_the_server_hangs_are_run_once(server, redis_brok
     assert len(crew.journal()) == 4 * 2 + 1
 
 
-def test_idle_worker_notices_that_the_server_came_back(server, redis_broker, actors, crew):
-    crew.start()
+def test_idle_worker_notices_that_the_server_came_back(server, actors, crew, make_broker):
+    crew.work(make_broker())
     server.kill()
     server.start()
     actors.note.send("a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
+from scalekit.queue.brokers.redis import RedisBroker
 from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed
 from scalekit.testing.servers.binaries import VALKEY
 from tests.integration.queue.processes import eventually
@@ -75,13 +76,13 @@ def is_primary(server):
         return False
 
 
-def test_jobs_are_run_across_a_failover(pair, redis_broker, actors, crew):
+def test_jobs_are_run_across_a_failover(pair, redis_broker, actors, crew, make_broker):
     primary, replica = pair
-    crew.start()
+    crew.work(make_broker())
     actors.note.send("before")
     assert eventually(lambda: crew.journal() == ["before"])
-    actors.note.send_with_options(args=("delayed",), delay=4000)
-    actors.work.send("across", 4)
+    actors.note.send_with_options(args=("delayed",), delay=2500)
+    actors.work.send("across", 2.5)
     assert eventually(lambda: "across begun" in crew.journal())
     assert redis_broker.client.wait(1, 2000) == 1  # replication is not waited for otherwise
     primary.kill()
@@ -92,10 +93,10 @@ def test_jobs_are_run_across_a_failover(pair, redis_broker, actors, crew):
 
 
 def test_switch_over_with_both_alive_takes_the_workers_along(
-    pair, sentinels, redis_broker, actors, crew
+    pair, sentinels, actors, crew, make_broker
 ):
     """The old server turns into a replica, which refuses writes: that is no answer to give up at."""
-    crew.start()
+    crew.work(make_broker())
     actors.note.send("before")
     assert eventually(lambda: crew.journal() == ["before"])
     with redis.Redis(port=sentinels[0]) as client:
@@ -105,8 +106,9 @@ def test_switch_over_with_both_alive_takes_the_workers_along(
     assert eventually(lambda: "after" in crew.journal(), 30)
 
 
-def test_no_sentinel_says_where_it_was_looked_for(make_broker):
-    broker = make_broker(sentinels=["127.0.0.1:1"], connection={"password": "secret"})
+def test_no_sentinel_says_where_it_was_looked_for():
+    nowhere = {"sentinels": ["127.0.0.1:1"], "service_name": "queue"}
+    broker = RedisBroker("default", **nowhere, connection={"password": "secret"})
     with pytest.raises(
         BrokerUnreachable, match=r"queue of the Sentinels 127\.0\.0\.1:1"
     ) as refusal:

@@ -6,18 +6,14 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from dramatiq import Worker
+import trustme
 
 from scalekit.queue.exceptions import BrokerUnreachable
-from tests.integration.queue.on_redis.crew import actors_on
 from tests.integration.queue.processes import eventually
 
 pytestmark = pytest.mark.servers
-
-CERTIFICATE = Path(__file__).with_name("localhost.pem")  # self-signed, for localhost, with its key
 
 
 def pump(source, target):
@@ -29,11 +25,16 @@ def pump(source, target):
     source.close()
 
 
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
 @pytest.fixture
-def tls_port(valkey):
+def tls_port(valkey, authority):
     """Give the port of a relay that speaks TLS to its clients and plainly to the Valkey of the session."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
+    authority.issue_cert("localhost").configure_cert(context)
     listener = socket.create_server(("127.0.0.1", 0))
     threads = []
 
@@ -63,18 +64,16 @@ def tls_port(valkey):
         thread.join(5)
 
 
-def test_jobs_are_run_over_tls(tls_port, make_broker, monkeypatch, tmp_path):
-    monkeypatch.setenv("JOURNAL", str(tmp_path / "journal"))
-    broker = make_broker(url=f"rediss://localhost:{tls_port}/0?ssl_ca_certs={CERTIFICATE}")
-    note = actors_on(broker).note
-    worker = Worker(broker, worker_timeout=100, worker_threads=1)
-    worker.start()
-    note.send("over TLS")
-    note.send_with_options(args=("later",), delay=300)
-    journal = tmp_path / "journal"
-    assert eventually(lambda: journal.exists() and journal.read_text() == "over TLS\nlater\n")
-    worker.stop()
-    broker.close()
+def test_jobs_are_run_over_tls(tls_port, make_broker, crew, authority, tmp_path):
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    url = f"rediss://localhost:{tls_port}/0?ssl_ca_certs={tmp_path / 'authority.pem'}"
+    broker = make_broker(url=url)
+    crew.work(broker, threads=1)
+    for options in ({"args": ("now",)}, {"args": ("later",), "delay": 300}):
+        broker.enqueue(
+            broker.actors["note"].message_with_options(**options), delay=options.get("delay")
+        )
+    assert eventually(lambda: crew.journal() == ["now", "later"])
 
 
 def test_server_that_is_not_trusted_is_not_spoken_to(tls_port, make_broker):
