@@ -27,6 +27,8 @@ from tests.queue.databases import rolled_back
 
 pytestmark = pytest.mark.servers
 
+NOTICED = 0.25  # seconds; waiting for a broker takes longer, the moods of a busy machine do not
+
 
 @pytest.fixture
 def own_valkey(scalekit_servers):
@@ -155,7 +157,7 @@ def test_process_that_dies_between_commit_and_publication_loses_nothing(
     assert (TaskRecord.objects.get().status, waiting(broker)) == ("READY", 0)
     start_worker().ready()
     start_relay().ready()
-    assert eventually(lambda: effects() == ["survived"], 3)
+    assert eventually(lambda: effects() == ["survived"])
 
 
 def test_thousand_requests_while_the_broker_is_dead(
@@ -164,7 +166,7 @@ def test_thousand_requests_while_the_broker_is_dead(
     usual = [_request(n) for n in range(100)]
     own_valkey.kill()
     outage = [_request(n) for n in range(100, 1100)]
-    assert _p95(outage) < _p95(usual) + 0.05
+    assert _p95(outage) < _p95(usual) + NOTICED
     assert len(rows("id")) == 1100
     own_valkey.start()
     start_worker("--threads=4").ready()
@@ -192,7 +194,7 @@ def test_broker_that_hangs_delays_one_request_and_then_a_probe_now_and_then(brok
     usual = [_request(n) for n in range(50)]
     with own_valkey.frozen():
         first, *others = [_request(n) for n in range(200)]
-    assert _p95(others) < _p95(usual) + 0.05
+    assert _p95(others) < _p95(usual) + NOTICED
     assert max(others) < first
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from tests.integration.queue.conftest import eventually
 from tests.integration.queue.project.records import give_pid, spin
-from tests.integration.queue.project.tasks import kill_worker
 
 pytestmark = pytest.mark.servers
 
@@ -73,22 +72,6 @@ def test_job_that_takes_longer_than_its_lease_is_run_once_also_while_its_worker_
     assert first.wait(30) == 0, first.output
     assert len(begun(journal)) == 1
     assert rows("status", "attempt", "deaths") == [("SUCCESSFUL", 1, 0)]
-
-
-def test_job_that_no_worker_survives_is_begun_three_times(
-    broker, start_worker, start_relay, journal, rows
-):
-    workers = [start_worker() for _ in range(4)]
-    start_relay()
-    for worker in workers:
-        worker.ready()
-    kill_worker.enqueue()
-    assert eventually(lambda: rows("status", "attempt") == [("FAILED", 4)], 60)
-    assert rows("errors->-1->>'exception_class_path'") == [
-        ("scalekit.queue.exceptions.WorkerDied",)
-    ]
-    assert len(journal()) == 3
-    assert len([worker for worker in workers if worker.process.poll() is None]) == 1
 
 
 def test_task_that_runs_too_long_is_interrupted(broker, start_worker, rows):

@@ -9,11 +9,12 @@ from threading import Barrier
 
 import pytest
 from django.db import DataError, connection, connections, transaction
+from django.db.models.functions import Now
 from dramatiq.middleware import SkipMessage
 
 from scalekit.queue import records
 from scalekit.queue.jobs import Job
-from scalekit.queue.leases import held
+from scalekit.queue.leases import held, renew
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.publishing import message_of
 from tests.integration.queue.conftest import eventually
@@ -181,3 +182,21 @@ def no_limit_on_digits():
     sys.set_int_max_str_digits(0)
     yield
     sys.set_int_max_str_digits(before)
+
+
+def test_renewal_waits_for_no_row_that_is_being_ended(broker):
+    """Who ends some jobs and who renews all would each wait for what the other has locked."""
+    ending, running = (claim(TaskRecord.objects.get(pk=note.enqueue(n).id)) for n in range(2))
+    TaskRecord.objects.update(leased_until="2000-01-01T00:00Z")
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        TaskRecord.objects.select_for_update().get(pk=ending.record.pk)
+        pool.submit(renew_and_close, [ending, running]).result(10)
+    renewed = TaskRecord.objects.filter(leased_until__gt=Now())
+    assert [row.pk for row in renewed] == [running.record.pk]
+
+
+def renew_and_close(jobs):
+    try:
+        renew("default", jobs)
+    finally:
+        connections.close_all()

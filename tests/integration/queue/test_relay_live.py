@@ -225,9 +225,7 @@ def test_outage_of_the_broker_burns_nothing_and_loses_nothing(
     own_valkey.kill()
     start_relay().ready()
     due(30)
-    time.sleep(
-        4
-    )  # the time is the claim: four polls of the relay, in each of which it could take the rows
+    time.sleep(4)  # that is the claim: four polls of the relay, in each of which it could take them
     rows = TaskRecord.objects.values_list("status", "attempt", "publications").distinct()
     [(status, attempt, publications)] = rows
     assert (status, attempt) == ("READY", 0)
@@ -247,9 +245,7 @@ def test_later_jobs_survive_a_restart_of_the_broker(
     own_valkey.kill()
     own_valkey.start()
     start_worker().ready()
-    assert effects() == []
     assert eventually(lambda: len(effects()) == 20, 4 + 5 + 10)
-    assert timezone.now() - begun >= timedelta(seconds=4)
     started = TaskRecord.objects.order_by("started_at").values_list("started_at", flat=True)
     assert started[0] >= begun + timedelta(seconds=4)
 
