@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Statistics:
 
 
 def queue_statistics() -> Statistics:
-    """Count what waits, runs and failed in every queue that the settings name or that has jobs."""
+    """Count what waits, runs and failed in every queue that the settings or known actors name, or that has jobs."""
     figures = {name: QueueFigures(name) for name in _configured()}
     for alias in settings.DATABASES:
         for name, counts in _rows(alias):
@@ -77,11 +78,14 @@ def queue_statistics() -> Statistics:
 def _configured() -> set[str]:
     from scalekit.queue.checks import our_backends
 
-    return {
-        str(queue)
-        for params in our_backends().values()
-        for queue in params.get("QUEUES") or ["default"]
-    }
+    named = [params.get("QUEUES") or ["default"] for params in our_backends().values()]
+    return {str(queue) for queues in [*named, _of_actors()] for queue in queues}
+
+
+def _of_actors() -> list[str]:
+    """Return the queues of the actors that this process has imported; without Dramatiq there are none."""
+    declared = sys.modules.get("scalekit.queue.actors")
+    return [actor.queue_name for actor in declared.actors] if declared else []
 
 
 def _rows(alias: str) -> Iterator[tuple[str, dict[str, int]]]:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import override_settings
 
 from scalekit.queue.exceptions import DependencyMissing
@@ -64,6 +65,15 @@ def test_workers_without_a_broker_say_so():
 def test_workers_of_a_queue_that_is_misspelt_say_which_there_are(broker):
     with pytest.raises(CommandError, match="no queue nowhere"):
         call_command("run_workers", "--single", "--queues", "nowhere")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", [["run_workers"], ["run_workers", "--single"], ["run_relay"]])
+def test_a_database_that_was_not_migrated_is_named_with_the_command_to_type(broker, command):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE scalekit_queue_taskrecord RENAME TO elsewhere")
+    with pytest.raises(CommandError, match="migrate scalekit_queue --database=default"):
+        call_command(*command)
 
 
 def test_help_says_how_it_ends(capsys):

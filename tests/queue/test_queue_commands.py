@@ -14,6 +14,7 @@ from scalekit.queue.exceptions import BrokerUnreachable
 from scalekit.queue.management.teaching import ago, moment, span_of
 from scalekit.queue.models import Status, TaskRecord
 from tests.queue.dead import dead_letters
+from tests.queue.sample_tasks import ponder
 
 pytestmark = pytest.mark.django_db
 
@@ -213,7 +214,10 @@ def test_figures_are_summed_over_lanes_and_come_from_rows_and_broker(waiting):
             "default.high": QueueStats(ready=2, delayed=1, waited=61.0),
         }
     )
-    (figures,) = json.loads(run("queue_stats", "--json"))["queues"]
+    found = {
+        figures["queue"]: figures for figures in json.loads(run("queue_stats", "--json"))["queues"]
+    }
+    figures = found["default"]
     since = figures.pop("paused_since")
     assert since
     assert figures == {
@@ -231,6 +235,14 @@ def test_figures_are_summed_over_lanes_and_come_from_rows_and_broker(waiting):
     shown = run("queue_stats")
     assert "paused" in shown
     assert "█" * 30 in shown
+
+
+def test_queues_of_actors_are_shown_before_they_have_jobs(waiting):
+    waiting(**{ponder.queue_name: QueueStats(ready=3)})
+    found = {
+        figures["queue"]: figures for figures in json.loads(run("queue_stats", "--json"))["queues"]
+    }
+    assert found[ponder.queue_name]["ready"] == 3
 
 
 def test_the_rows_are_counted_although_the_broker_is_down(broker, monkeypatch):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.db import OperationalError, connections
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from scalekit.core.exceptions import ScalekitError
 from scalekit.queue.conf import settings
+from scalekit.queue.models import TaskRecord
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -67,6 +70,19 @@ class QueueCommand(BaseCommand):
             yield step
         if shown and done:
             self.stderr.write("", style_func=str)
+
+
+def require_tables() -> None:
+    """Raise `CommandError` where a database that answers has no tables for jobs; leave no connection open."""
+    for alias in settings.DATABASES:
+        tables: list[str] | None = None
+        with suppress(OperationalError), connections[alias].temporary_connection() as cursor:
+            tables = connections[alias].introspection.table_names(cursor)
+        if tables is not None and TaskRecord._meta.db_table not in tables:  # noqa: SLF001 - the public name of its table
+            raise CommandError(
+                f"The database {alias!r} has no tables for jobs. "
+                f"Run: manage.py migrate scalekit_queue --database={alias}"
+            )
 
 
 def plain(text: object) -> str:

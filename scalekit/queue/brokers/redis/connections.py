@@ -102,6 +102,6 @@ def reaching(where: object) -> Iterator[None]:
         yield
     except UNANSWERED as error:
         raise BrokerUnreachable(
-            f"The broker at {where} does not answer: {error}. "
+            f"The broker at {where} does not answer: {str(error).rstrip('.')}. "
             f"Start it, or correct SCALEKIT_QUEUE_BROKER."
         ) from error

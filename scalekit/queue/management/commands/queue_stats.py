@@ -3,6 +3,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from django.utils.module_loading import autodiscover_modules
+
 from scalekit.queue.management.teaching import QueueCommand, ago, span_of
 from scalekit.queue.statistics import QueueFigures, Statistics, queue_statistics
 
@@ -37,6 +39,7 @@ class Command(QueueCommand):
         )
 
     def act(self, **options: Any) -> None:
+        autodiscover_modules("tasks")  # for the queues of actors
         while True:
             found = queue_statistics()
             if options["watch"] and not options["json"]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from scalekit.queue.conf import settings
-from scalekit.queue.management.teaching import QueueCommand
+from scalekit.queue.management.teaching import QueueCommand, require_tables
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -23,6 +23,7 @@ run_workers starts one of these by itself. Run your own where the workers are on
 machines than you want this on; any number may run, none does the work of another."""
 
 EXAMPLES = """\
+examples:
     manage.py run_relay            until SIGTERM or Ctrl-C, then end within seconds
     manage.py run_relay --once     do all there is to do, and end (for tests, or a cron job)
 
@@ -47,6 +48,7 @@ class Command(QueueCommand):
         from scalekit.queue.workers import declare
 
         broker = default_broker()
+        require_tables()
         declare(broker)
         self._say(f"Relaying from {', '.join(settings.DATABASES)} to {broker.where}.")
         if options["once"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from scalekit.queue.conf import settings
-from scalekit.queue.management.teaching import QueueCommand
+from scalekit.queue.management.teaching import QueueCommand, require_tables
 from scalekit.queue.pools import PoolTooSmall, check_pools
 from scalekit.queue.supervisor.link import Link
 from scalekit.queue.supervisor.options import ARGUMENTS, read
@@ -49,8 +49,11 @@ class Command(QueueCommand):
 
     def act(self, **given: Any) -> None:
         broker = self._reach_broker()
+        link = Link.to_supervisor() if given["single"] else None
+        if link is None:
+            require_tables()
         if given["single"]:
-            self._work(broker, given, Link.to_supervisor())
+            self._work(broker, given, link)
         else:
             self._supervise(broker, given)
 
