@@ -137,3 +137,34 @@ def refusing(broker, monkeypatch):
             patch.setattr(broker, name, refuse)
         patch.setattr(broker, "ping", stay_silent)
         yield patch.undo
+
+
+@pytest.fixture
+def job(broker):
+    """Give a function that makes the job of a worker's that has fetched the message of `result`."""
+    from scalekit.queue.jobs import Job
+    from scalekit.queue.leases import held
+    from scalekit.queue.models import TaskRecord
+    from scalekit.queue.publishing import message_of
+
+    made = []
+
+    def make(result):
+        made.append(Job(message_of(TaskRecord.objects.get(pk=result.id))))
+        return made[-1]
+
+    yield make
+    held.forget()
+
+
+@pytest.fixture
+def claimed(job):
+    """Give a function that returns a job that is claimed."""
+    from scalekit.queue import records
+
+    def make(result=None):
+        found = job(result or sample_tasks.note.enqueue("x"))
+        records.claim(found)
+        return found
+
+    return make

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,14 +12,13 @@ from dramatiq.middleware import SkipMessage
 from scalekit.core.context import current_unit, unit_of_work
 from scalekit.queue import records
 from scalekit.queue.backoff import backoff
-from scalekit.queue.claiming import claim_due, confirm
+from scalekit.queue.claiming import confirm
 from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
 from scalekit.queue.jobs import Job
-from scalekit.queue.leases import LeaseKeeper, held, renew
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.publishing import message_of
 from scalekit.queue.records.steps import verdict_on
-from scalekit.queue.sweeping import sweep_lost
+from tests.queue.rows import lose_worker, row_of
 from tests.queue.sample_tasks import note
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -64,42 +62,6 @@ def test_backoff_doubles_with_jitter_up_to_its_limit(retries, between):
 
 def test_backoff_of_a_limit_below_its_start_is_the_limit():
     assert backoff(3, 15, 10) == 10
-
-
-@pytest.fixture
-def job(broker):
-    """Give a function that makes the job of a worker's that has fetched the message of `result`."""
-    made = []
-
-    def make(result):
-        made.append(Job(message_of(TaskRecord.objects.get(pk=result.id))))
-        return made[-1]
-
-    yield make
-    held.forget()
-
-
-@pytest.fixture
-def claimed(job):
-    """Give a function that returns a job that is claimed."""
-
-    def make(result=None):
-        found = job(result or note.enqueue("x"))
-        records.claim(found)
-        return found
-
-    return make
-
-
-def row_of(job):
-    return TaskRecord.objects.get(pk=job.message.message_id)
-
-
-def lose_worker(job):
-    """Let the lease of `job` run out."""
-    TaskRecord.objects.filter(pk=job.record.pk).update(
-        leased_until=timezone.now() - timedelta(seconds=1)
-    )
 
 
 def test_claimed_job_is_running_and_not_published_again(claimed):
@@ -236,6 +198,26 @@ def test_worker_that_lost_its_lease_can_say_nothing(claimed, heard):
     assert row_of(first).return_value == "in time"
 
 
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (lambda job: records.finish(job, value=7), "SUCCESSFUL"),
+        (lambda job: records.retry_later(job, ValueError(), 60), "READY"),
+        (lambda job: records.postpone(job, 60), "READY"),
+    ],
+)
+def test_worker_whose_claim_the_database_lost_in_a_crash_is_believed(claimed, end, status):
+    """Or the job, published as it is, would wait for a quarter of an hour to be run again."""
+    job = claimed()
+    parked = timezone.now() + timedelta(seconds=900)
+    unclaimed = {"leased_until": None, "started_at": None, "worker_ids": [], "publications": 0}
+    TaskRecord.objects.update(status="READY", attempt=0, publish_at=parked, **unclaimed)
+    assert end(job)
+    row = row_of(job)
+    assert (row.status, row.attempt, row.started_at) == (status, 1, job.record.started_at)
+    assert row.publish_at is None or row.publish_at < parked - timedelta(seconds=800)
+
+
 def test_job_whose_workers_die_is_begun_three_times_and_then_dead(claimed, job, heard):
     taken_over = heard("queue_job_taken_over")
     result = note.enqueue()
@@ -319,86 +301,6 @@ def test_progress_is_written_with_the_ending(claimed):
     job.progress = {"done": 3, "total": 3}
     records.finish(job)
     assert row_of(job).progress == {"done": 3, "total": 3}
-
-
-def test_lease_is_renewed_while_it_is_ours(claimed):
-    job = claimed()
-    lose_worker(job)
-    renew("default", [job])
-    assert row_of(job).leased_until > timezone.now() + timedelta(seconds=10)
-
-
-def test_lease_of_a_job_that_was_taken_over_is_not_renewed(claimed):
-    first = claimed()
-    lose_worker(first)
-    second = claimed(note.get_result(first.message.message_id))
-    lose_worker(second)
-    renew("default", [first])
-    assert row_of(first).leased_until < timezone.now()
-
-
-def test_job_that_was_swept_while_its_worker_was_away_is_swept_again_when_that_dies(claimed):
-    job = claimed()
-    for _ in range(2):
-        lose_worker(job)
-        sweep_lost("default")
-        assert row_of(job).publish_at is not None
-        renew("default", [job])
-        assert row_of(job).publish_at is None
-
-
-def test_relay_that_published_a_swept_job_confirms_nothing_once_its_worker_is_back(claimed):
-    job = claimed()
-    lose_worker(job)
-    sweep_lost("default")
-    published = claim_due("default")
-    renew("default", [job])
-    confirm("default", published)
-    assert row_of(job).publish_at is None
-
-
-def test_worker_that_took_over_from_itself_keeps_the_lease_when_the_first_attempt_ends(claimed):
-    first = claimed()
-    lose_worker(first)
-    second = claimed(note.get_result(first.message.message_id))
-    assert not records.finish(first)
-    assert held.of("default") == [second]
-
-
-def test_renewal_interrupts_what_is_to_be_cancelled(claimed, monkeypatch):
-    interrupted = []
-    monkeypatch.setattr("scalekit.queue.cancelling.interrupt", interrupted.append)
-    to_end, to_go_on = claimed(), claimed()
-    TaskRecord.objects.filter(pk=to_end.record.pk).update(cancel_asked=True)
-    renew("default", [to_end, to_go_on])
-    assert interrupted == [to_end]
-
-
-def test_process_that_was_forked_off_holds_none_of_the_jobs(claimed):
-    job = claimed()
-    assert job in held.of("default")
-    held.forget()
-    assert held.of("default") == []
-
-
-def test_database_that_hangs_costs_no_job_of_another_its_lease(settings, monkeypatch):
-    settings.SCALEKIT_QUEUE_DATABASES = ["hangs", "default"]
-    answers, renewed = threading.Event(), threading.Event()
-
-    def renew(database, jobs):
-        (answers.wait if database == "hangs" else renewed.set)()
-        return True
-
-    monkeypatch.setattr("scalekit.queue.leases._renewed", renew)
-    monkeypatch.setattr(held, "of", lambda database: [database])
-    keeper = LeaseKeeper()
-    keeper.start()
-    try:
-        assert renewed.wait(10)
-    finally:
-        answers.set()
-        keeper.stop()
-    assert not any(thread.is_alive() for thread in keeper._threads)
 
 
 def test_bookkeeping_is_no_write_of_the_job(claimed):

@@ -48,6 +48,8 @@ def _locked(database: str, ids: Sequence[Any]) -> dict[Any, TaskRecord]:
 def _decide(step: Step, row: TaskRecord | None) -> Answer:
     if isinstance(step, Claim):
         return Claimed("gone") if row is None else _claimed(step, row, _now(row))
+    if row is not None and _is_claim_lost(step, row):
+        return Ended("written", {**_claim_of(step), **step.fields_at(_now(row))}, _now(row))
     if row is None or row.attempt != step.record.attempt:
         return Ended("late")
     if row.status != Status.RUNNING:
@@ -56,6 +58,16 @@ def _decide(step: Step, row: TaskRecord | None) -> Answer:
     if row.cancel_asked and not step.is_final:
         return Ended("cancelled")
     return Ended("written", step.fields_at(_now(row)), _now(row))
+
+
+def _is_claim_lost(ending: Ending, row: TaskRecord) -> bool:
+    """Tell whether the database has lost the claim in a crash, as it may (begin.sql): `attempt` never falls else."""
+    return row.status == Status.READY and row.attempt == ending.record.attempt - 1
+
+
+def _claim_of(ending: Ending) -> dict[str, Any]:
+    names = ("attempt", "worker_ids", "started_at", "last_attempted_at")
+    return {name: getattr(ending.record, name) for name in names}
 
 
 def _now(row: TaskRecord) -> datetime:
