@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+from contextlib import suppress
 
 import psycopg
 import pytest
 
+from scalekit.queue.cron.firing import fire_due
 from tests.integration.queue.clock import Clock
-from tests.integration.queue.processes import eventually
+from tests.integration.queue.processes import environment, eventually
 
 NOTE = "tests.integration.queue.project.tasks.note"
 BEFORE = "2031-03-30 00:59:30+00"  # in Berlin the clocks go forward half a minute later
@@ -46,36 +51,34 @@ def jobs(rows):
 
 
 @pytest.fixture
-def schedulers(start_relay, clock):
-    """Give a function that starts relays, once each has had a look."""
-
-    def start(count):
-        relays = [start_relay(PGAPPNAME=f"relay-{number}") for number in range(count)]
-        for relay in relays:
-            relay.ready()
+def relays(tmp_path, queue_databases, broker_entry, queue_settings, clock):
+    """Give the ids of five relay processes, each of which has had a look."""
+    env = environment(queue_databases, broker_entry, QUEUE_SETTINGS=json.dumps(queue_settings))
+    log = tmp_path / "relays.log"
+    argv = [sys.executable, "-m", "tests.integration.queue.forked_relays", "5"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(argv, env=env, stdout=output, stderr=subprocess.STDOUT)
+    said = []
+    try:
+        assert eventually(lambda: log.read_text().count("Ready.") == 5, 60), log.read_text()
+        said += [int(line) for line in log.read_text().splitlines() if line.isdigit()]
         known = "SELECT count(*) FROM scalekit_queue_cronentry"
-        assert eventually(lambda: clock.execute(known)[0][0] > 0, 30)
-        return relays
-
-    return start
-
-
-def end(relays):
-    """Let them finish what they do, so that what is there now is all there will be."""
-    for relay in relays:
-        if relay.process.poll() is None:
-            relay.process.terminate()
-    for relay in relays:
-        relay.wait()
+        assert eventually(lambda: clock.execute(known)[0][0] > 0, 30), log.read_text()
+        yield said
+    finally:
+        for pid in said:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(
     "queue_settings", [{"SCALEKIT_QUEUE_CRON": {"often": {**BERLIN, "CRON": "*/10 * * * *"}}}]
 )
 def test_five_schedulers_of_which_one_is_killed_while_it_fires_fire_three_slots_three_times(
-    schedulers, clock, slots, jobs, queue_template, queue_database
+    relays, clock, slots, jobs, queue_template, queue_database
 ):
-    relays = schedulers(5)
     clock.set("2031-03-30 01:00:01+00")
     assert eventually(lambda: len(slots()) == 1, 30)
 
@@ -83,15 +86,12 @@ def test_five_schedulers_of_which_one_is_killed_while_it_fires_fire_three_slots_
         # Whoever comes first has its slot now, and cannot write its job: the moment to die.
         holder.execute("LOCK TABLE scalekit_queue_taskrecord IN SHARE MODE")
         clock.set("2031-03-30 01:10:01+00")
-        victim = _who_writes_a_job(clock)
-        os.kill(relays[victim].process.pid, signal.SIGKILL)
-        relays[victim].wait()
+        os.kill(relays[_who_writes_a_job(clock)], signal.SIGKILL)
         assert len(slots()) == 1
 
     assert eventually(lambda: len(slots()) == 2, 30)
     clock.set("2031-03-30 01:20:01+00")
     assert eventually(lambda: len(slots()) == 3, 30)
-    end(relays)
     times = [f"03-30 01:{minute}" for minute in ("00", "10", "20")]
     assert slots() == [(time, "often", True) for time in times]
     assert len(jobs()) == 3
@@ -121,9 +121,9 @@ def _who_writes_a_job(clock):
     ],
 )
 def test_on_the_nights_when_the_clocks_change_a_fixed_time_fires_once_and_every_hour_has_its_own(
-    schedulers, clock, slots, jobs
+    broker, clock, slots, jobs
 ):
-    relays = schedulers(2)
+    fire_due("default")
     for moment, count in (
         ("2031-03-30 01:00:01+00", 2),  # 03:00 summer time: there is no half past two
         ("2031-03-30 01:31:00+00", 2),
@@ -135,8 +135,8 @@ def test_on_the_nights_when_the_clocks_change_a_fixed_time_fires_once_and_every_
         ("2031-10-26 02:00:01+00", 7),
     ):
         clock.set(moment)
-        assert eventually(lambda count=count: len(slots()) == count, 30), (moment, slots())
-    end(relays)
+        fire_due("default")
+        assert len(slots()) == count, (moment, slots())
     assert [(time, name) for time, name, _ in slots()] == [
         ("03-30 01:00", "fixed"),
         ("03-30 01:00", "hourly"),
@@ -152,12 +152,8 @@ def test_on_the_nights_when_the_clocks_change_a_fixed_time_fires_once_and_every_
 @pytest.mark.parametrize(
     "queue_settings", [{"SCALEKIT_QUEUE_CRON": {"often": {**BERLIN, "CRON": "*/10 * * * *"}}}]
 )
-def test_after_a_downtime_the_last_missed_slot_fires_and_the_others_do_not(
-    schedulers, clock, slots
-):
-    end(schedulers(1))
+def test_after_a_downtime_the_last_missed_slot_fires_and_the_others_do_not(broker, clock, slots):
+    fire_due("default")
     clock.set("2031-03-30 01:45:00+00")
-    relays = schedulers(2)
-    assert eventually(lambda: len(slots()) == 1, 30)
-    end(relays)
+    fire_due("default")
     assert slots() == [("03-30 01:40", "often", True)]

@@ -36,12 +36,12 @@ def one_at_a_time(name):
     note_span(0.05)
 
 
-@task(rate_limit="5/s")
+@task(rate_limit="10/s")
 def paced():
     note_span(0)
 
 
-@task(rate_limit="5/s", record=False)
+@task(rate_limit="10/s", record=False)
 def paced_without_a_record():
     note_span(0)
 
