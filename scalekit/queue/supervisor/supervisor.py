@@ -97,7 +97,8 @@ class Supervisor:
             child.read()
         ended = self.workers.tend()
         self._refuse_with_the_first([*self.workers.children, *ended])
-        self._unfinished |= self.workers.stopping and any(child.exit_code for child in ended)
+        if self.workers.stopping:  # one that never was ready had no job
+            self._unfinished |= any(child.ready and child.exit_code for child in ended)
         self.relay.tend()
         self._say_when_ready()
         if now >= self._next_look:
