@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, ProgrammingError, connections
+from django.db import Error, ProgrammingError, connections
 
 from scalekit.queue.conf import settings
 
@@ -81,7 +81,7 @@ class PauseWatch(threading.Thread):
             connection.close_if_unusable_or_obsolete()
             self.gate.pause(paused_queues())
             self._failing = False
-        except DatabaseError as error:
+        except Error as error:  # InterfaceError, too, which is no DatabaseError
             self._complain(error)
         finally:
             connection.close_if_unusable_or_obsolete()

@@ -163,6 +163,16 @@ def test_a_job_that_waits_is_cancelled_and_one_that_runs_is_asked(boss):
     assert (waits.status, runs.status, runs.cancel_asked) == ("FAILED", "RUNNING", True)
 
 
+def test_jobs_that_cannot_be_cancelled_are_left_alone(boss):
+    (waits,) = dead_letters(status=Status.READY, finished_at=None, errors=[])
+    (unrecorded,) = dead_letters(status=Status.READY, finished_at=None, errors=[], kept=False)
+    response = choose(boss, "cancel", [waits, unrecorded], url=LIST)
+    assert said(response) == [
+        "1 job cancelled.",
+        "1 job was left alone: it has no record, or is forgotten by now.",
+    ]
+
+
 def test_an_action_needs_a_token(boss):
     rows = dead_letters()
     boss.handler.enforce_csrf_checks = True

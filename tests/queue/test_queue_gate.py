@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 
 from scalekit.queue import pausing
 from scalekit.queue.appetite import Appetite, WorkQueue
@@ -40,16 +40,17 @@ def test_draining_gate_is_shut_for_all():
     assert gate.is_shut("mail")
 
 
-def fail():
-    raise OperationalError("the database is away")
+def fail(error=OperationalError):
+    raise error("the database is away")
 
 
-def test_database_that_is_away_unpauses_nothing_and_is_named_once(db, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_database_that_is_away_unpauses_nothing_and_is_named_once(db, monkeypatch, caplog, error):
     gate = Gate()
     watch = PauseWatch(gate)
     monkeypatch.setattr(pausing, "paused_queues", lambda: frozenset({"mail"}))
     watch._look()
-    monkeypatch.setattr(pausing, "paused_queues", fail)
+    monkeypatch.setattr(pausing, "paused_queues", lambda: fail(error))
     watch._look()
     watch._look()
     assert (gate.is_shut("mail"), gate.is_shut("default")) == (True, False)

@@ -119,6 +119,16 @@ def test_who_was_called_and_did_not_come_is_called_again(holder):
     assert is_called(waiter)
 
 
+def test_free_places_of_a_limit_that_was_higher_have_nobody_called():
+    higher = Limits("one", "one", concurrency=2)
+    _, second = [admit(higher, Applicant(name)) for name in ("first", "second")]
+    leave(higher, second.place)
+    waiter = a_job_that_waits()
+    call_waiting("default")
+    assert not is_called(waiter)
+    assert LimitHolder.objects.count() == 1
+
+
 def test_who_waits_for_another_limit_is_not_called(holder):
     waiter = a_job_that_waits()
     other = Limits("another", "another", concurrency=1)

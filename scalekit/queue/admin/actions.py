@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Jobs = QuerySet[TaskRecord]
 
 ENDED = "it has ended"
+UNKNOWN = "it has no record, or is forgotten by now"
 EXAMPLES = 10  # tasks that the page of confirmation names
 BATCH = 200
 
@@ -127,15 +128,21 @@ def _user_id(request: HttpRequest) -> Any:
 def _cancel(jobs: Jobs) -> Iterator[Batch]:
     # It needs Dramatiq, without which the admin must load.
     from scalekit.queue.cancelling import cancel
+    from scalekit.queue.frameworks import framework
 
+    unknown = framework().exceptions.TaskResultDoesNotExist
     ids = iter(list(jobs.values_list("pk", flat=True)))
     while some := list(islice(ids, BATCH)):
         batch = Batch()
         for row in jobs.filter(pk__in=some):
-            if cancel(row, database=jobs.db):
+            try:
+                is_cancelled, why = cancel(row, database=jobs.db), ENDED
+            except unknown:
+                is_cancelled, why = False, UNKNOWN
+            if is_cancelled:
                 batch.rows.append(row)
             else:
-                batch.refused[row.pk] = ENDED
+                batch.refused[row.pk] = why
         yield batch
 
 

@@ -69,8 +69,13 @@ def _take(name: str, count: int, holder: str, behind: Exists | None) -> int | No
 
 
 def _make_missing(name: str, count: int) -> bool:
-    """Make the rows of places that there are not yet; tell whether any was missing."""
+    """Make the rows of places that there are not yet; tell whether any was missing.
+
+    Those of a limit that was higher once go: as free ones they would have jobs called that cannot have them.
+    """
     there = set(_rows().filter(name=name).values_list("place", flat=True))
+    if max(there, default=0) >= count:
+        _rows().filter(name=name, place__gte=count, until__lte=Now()).delete()
     missing = [number for number in range(count) if number not in there]
     _rows().bulk_create(
         [LimitHolder(name=name, place=number, holder="", until=Now()) for number in missing],
