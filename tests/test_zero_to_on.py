@@ -8,7 +8,7 @@ from textwrap import dedent
 
 # Each in a process of its own: an app that has been loaded cannot be unloaded.
 PROGRAM = """
-    import sys
+    import sys, threading
     from django.conf import settings
 
     settings.configure(
@@ -41,7 +41,7 @@ PROGRAM = """
             response = client.get(path)
         print(path, response.status_code, sorted(response.headers.items()), response.content)
         print([query["sql"] for query in captured.captured_queries])
-    print(connection.execute_wrappers)
+    print(connection.execute_wrappers, sorted(thread.name for thread in threading.enumerate()))
     print(sorted({"prometheus_client", "redis", "dramatiq"} & set(sys.modules)))
 """
 RUNGS = ("cache", "cdn", "db", "health", "observability", "queue", "regions", "sessions")
