@@ -15,7 +15,7 @@ from dramatiq.message import Message
 from pika.exceptions import ConnectionWrongStateError
 
 from scalekit.queue.brokers.rabbitmq.address import UNANSWERED
-from scalekit.queue.brokers.rabbitmq.letters import DEATHS
+from scalekit.queue.brokers.rabbitmq.letters import DEATHS, count_in
 from scalekit.queue.brokers.rabbitmq.links import bounded
 from scalekit.queue.conf import settings
 from scalekit.queue.events import MESSAGE_REFUSED
@@ -191,7 +191,7 @@ def _has_record(message: HeldMessage) -> bool:
 
 def _deaths(headers: dict[str, Any]) -> int:
     """Count the workers that went away holding it: those the server counts, and those before it was given back."""
-    return int(headers.get("x-delivery-count", 0)) + int(headers.get(DEATHS, 0))
+    return count_in(headers, "x-delivery-count") + count_in(headers, DEATHS)
 
 
 @contextmanager

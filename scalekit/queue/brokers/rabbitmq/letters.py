@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -78,14 +78,21 @@ def _take(channel: Any, queue: str, most: int) -> Iterator[Any]:
 
 def _letter(queue: str, properties: Any, body: bytes) -> DeadMessage:
     headers = properties.headers or {}
-    reason, deaths = headers.get(REASON) or _reason_of_the_server(headers), headers.get(DEATHS, 0)
-    return DeadMessage(_id(properties, body), queue, str(reason), body, int(deaths))
+    reason = headers.get(REASON) or _reason_of_the_server(headers)
+    return DeadMessage(_id(properties, body), queue, str(reason), body, count_in(headers, DEATHS))
+
+
+def count_in(headers: dict[str, Any], name: str) -> int:
+    """Return what a header counts; whoever may publish may write anything there."""
+    value = headers.get(name)
+    return max(0, value) if isinstance(value, int) else 0
 
 
 def _reason_of_the_server(headers: dict[str, Any]) -> str:
-    deaths = headers.get("x-death") or [{}]
-    reason = str(deaths[0].get("reason", "unknown"))
-    return OF_THE_SERVER.get(reason, reason)
+    with suppress(KeyError, TypeError, IndexError):
+        reason = str(headers["x-death"][0]["reason"])
+        return OF_THE_SERVER.get(reason, reason)
+    return "unknown"
 
 
 def _id(properties: Any, body: bytes) -> str:
