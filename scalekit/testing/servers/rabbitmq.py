@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .waiting import Waits
 
 USER = "scalekit"
+SLOWNESS = (
+    1.5  # four seconds of computing until it answers, which a busy machine has stretched to forty
+)
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01"  # Connection.Start; a server that refuses answers with a header of its own
 
@@ -121,6 +124,10 @@ class RabbitMQ(Server):
             connection.sendall(_PROTOCOL_HEADER)
             return connection.recv(1) == _METHOD_FRAME
         return False
+
+    def wait_ready(self, seconds: float | None = None) -> None:
+        """Return when it answers; it may take `SLOWNESS` times as long as another server."""
+        super().wait_ready(self.waits.start * SLOWNESS if seconds is None else seconds)
 
     def kill(self) -> None:
         """End all its processes with SIGKILL and wait until its ports are free: its threads end after its process."""
