@@ -19,9 +19,10 @@ from scalekit.queue.brokers.redis.waiting import Wake
 from scalekit.queue.events import MESSAGE_REFUSED
 from scalekit.queue.exceptions import PublishFailed
 from scalekit.queue.messages import DELAYED, flaw_of
+from scalekit.queue.records.grouping import GroupCommit, GroupInterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from scalekit.queue.brokers.redis.broker import RedisBroker
 
@@ -40,6 +41,7 @@ class RedisConsumer(_RedisConsumer):
         self._ready: deque[HeldMessage] = deque()  # fetched, and not handed out yet
         self._least = max(1, prefetch // 4)  # of room, for a fetch to be worth its round trip
         self._settled = Event()
+        self._acks: GroupCommit[str, None] = GroupCommit(self._acknowledge)
         self._wake = Wake(broker.client, broker.wake_key(queue), broker.timeout)
         broker.heartbeat.add(queue)
 
@@ -59,10 +61,16 @@ class RedisConsumer(_RedisConsumer):
         return self._ready.popleft() if self._ready else None
 
     def ack(self, message: Any) -> None:
-        self._settle(scripts.ACK, message)
+        """Forget `message`, in one round trip with what other threads have run meanwhile."""
+        try:
+            self._acks.submit(message.held_as)
+        except GroupInterrupted as error:
+            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]  # Dramatiq's
 
     def nack(self, message: Any) -> None:
-        self._settle(scripts.NACK, message, _reason(message))
+        with _as_broken_connection():
+            self._call(scripts.NACK, message.held_as, _reason(message))
+        self._forget([message.held_as])
 
     def requeue(self, messages: Iterable[Any]) -> None:
         if ids := [message.held_as for message in messages]:
@@ -145,12 +153,13 @@ class RedisConsumer(_RedisConsumer):
         except PublishFailed as error:
             raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]  # Dramatiq's
 
-    def _settle(self, script: scripts.Script, message: Any, *arguments: str) -> None:
+    def _acknowledge(self, ids: Sequence[str]) -> list[None]:
         with _as_broken_connection():
-            self._call(script, message.held_as, *arguments)
-        self._forget([message.held_as])
+            self._call(scripts.ACK, *ids)
+        self._forget(ids)
+        return [None] * len(ids)
 
-    def _forget(self, ids: list[str]) -> None:
+    def _forget(self, ids: Sequence[str]) -> None:
         self.broker.holdings.remove(self.queue_name, ids)
         if self.prefetch - self.outstanding_message_count >= self._least:
             self._settled.set()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Holdings:
@@ -21,7 +25,7 @@ class Holdings:
         with self._lock:
             self._known[queue].update(ids)
 
-    def remove(self, queue: str, ids: list[str]) -> None:
+    def remove(self, queue: str, ids: Iterable[str]) -> None:
         with self._lock:
             self._known[queue].difference_update(ids)
 

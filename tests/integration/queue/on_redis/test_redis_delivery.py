@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -15,6 +16,7 @@ from dramatiq.errors import ActorNotFound, ConnectionClosed
 
 from scalekit.queue.brokers.redis import scripts
 from scalekit.queue.exceptions import PublishFailed
+from scalekit.queue.records.grouping import GroupInterrupted
 from tests.integration.queue.on_redis.crew import drain
 from tests.integration.queue.processes import eventually
 
@@ -39,6 +41,48 @@ def test_message_that_was_run_leaves_nothing_behind(redis_broker, actors, consum
     (message,) = drain(consumer)
     consumer.ack(message)
     assert keys(redis_broker) <= {"__workers__", "__holders__.default", "__looks__"}
+
+
+def test_what_threads_ran_while_one_acknowledges_goes_in_one_command(
+    redis_broker, actors, consume, monkeypatch
+):
+    """The first waits in its round trip until the others have come."""
+    consumer = consume(redis_broker)
+    redis_broker.enqueue_many([actors.note.message(number) for number in range(6)])
+    messages = drain(consumer, most=6)
+    real, commands = consumer._call, []
+
+    def slow(script, *ids):
+        commands.append(len(ids))
+        if len(commands) == 1:
+            assert eventually(lambda: len(consumer._acks._waiting) == 5)
+        return real(script, *ids)
+
+    monkeypatch.setattr(consumer, "_call", slow)
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(consumer.ack, messages))
+    assert commands == [1, 5]
+    assert (stats(redis_broker).in_flight, consumer.outstanding_message_count) == (0, 0)
+
+
+def test_acknowledgements_that_fail_together_are_each_tried_again(
+    redis_broker, actors, consume, monkeypatch
+):
+    """Dramatiq tries again for each message whose thread hears of a broken connection."""
+    consumer = consume(redis_broker)
+    actors.note.send("a")
+    (message,) = drain(consumer, most=1)
+    for broken in (redis.ConnectionError(), GroupInterrupted()):
+
+        def breaking(script, *ids, broken=broken):
+            raise broken
+
+        with monkeypatch.context() as patch:
+            patch.setattr(consumer, "_call", breaking)
+            with pytest.raises(ConnectionClosed):
+                consumer.ack(message)
+    consumer.ack(message)
+    assert (stats(redis_broker).in_flight, consumer.outstanding_message_count) == (0, 0)
 
 
 def test_messages_come_in_order(redis_broker, actors, consume):
