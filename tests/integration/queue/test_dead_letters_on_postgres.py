@@ -48,7 +48,7 @@ def tell():
 
 
 def test_five_hundred_are_requeued_by_the_command_and_run_with_their_ids_and_histories(
-    in_project, manage, start_workers, journal, rows
+    in_project, tell, start_worker, start_relay, journal, rows
 ):
     """Beside one that fails again, with new retries and one history, and an actor."""
     letters = dead_letters(500, path=NOTE, args=["again"], attempt=4, deaths=2)
@@ -59,10 +59,9 @@ def test_five_hundred_are_requeued_by_the_command_and_run_with_their_ids_and_his
         options={"max_retries": 1},
     )
     dead_letters(path="call_out", kind="actor", kept=False, backend="", args=["aloud"])
-    start_workers("--min=1", "--max=1")
-    command = manage("dead_letters", "requeue", "--all", "--json")
-    assert command.wait(60) == 0, command.output
-    assert json.loads(command.output)["requeued"] == 502
+    start_relay()
+    start_worker()
+    assert tell("dead_letters", "requeue", "--all")["requeued"] == 502
 
     expected = {(str(letter.pk), Status.SUCCESSFUL, 5, 4) for letter in letters}
     expected.add((str(failing.pk), Status.FAILED, 5, 6))
