@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from scalekit.core.exceptions import ScalekitError
+from scalekit.queue.admin.pages import ListAlone
 from scalekit.queue.conf import settings
 from scalekit.queue.cron.entries import entries, read_entry
 from scalekit.queue.cron.listing import Listed, listed
@@ -19,27 +20,13 @@ from scalekit.queue.models import CronEntry
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
-    from django.urls import URLPattern
 
 NEXT = 3  # times that are shown
 
 
 @admin.register(CronEntry)
-class CronAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs alone
+class CronAdmin(ListAlone):
     """Shows the settings, not the table. Who may view entries sees them, who may change them runs them."""
-
-    class Media:  # noqa: D106 - Django's
-        css = {"all": ("scalekit_queue/admin.css",)}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
-        return False
-
-    def get_urls(self) -> list[URLPattern]:
-        """Leave the list alone: there is no page of a single entry."""
-        return [url for url in super().get_urls() if str(url.name).endswith("_changelist")]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

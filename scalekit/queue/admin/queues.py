@@ -11,31 +11,18 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from scalekit.queue import pausing
+from scalekit.queue.admin.pages import ListAlone
 from scalekit.queue.admin.showing import span
 from scalekit.queue.models import LONGEST_PATH, PausedQueue
 from scalekit.queue.statistics import QueueFigures, queue_statistics
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
-    from django.urls import URLPattern
 
 
 @admin.register(PausedQueue)
-class QueueAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs alone
+class QueueAdmin(ListAlone):
     """Shows the queues, not the table, which has the paused ones alone. Who may change them may pause them."""
-
-    class Media:  # noqa: D106 - Django's
-        css = {"all": ("scalekit_queue/admin.css",)}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
-        return False
-
-    def get_urls(self) -> list[URLPattern]:
-        """Leave the list alone: there is no page of a single queue."""
-        return [url for url in super().get_urls() if str(url.name).endswith("_changelist")]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
