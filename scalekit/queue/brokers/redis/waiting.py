@@ -44,11 +44,8 @@ class Wake:
         """Wait for up to `timeout` seconds, and tell whether it is time to fetch."""
         if self._until is None:
             return True
-        if not self._connection.can_read(timeout):
-            if time.monotonic() < self._until:
-                return False
-            msg = "The server did not answer in time."
-            raise TimeoutError(msg)
+        if not self._is_answered(timeout):
+            return False
         self._connection.read_response()
         self._until = None
         return True
@@ -58,13 +55,22 @@ class Wake:
         if self._until is None:
             return False
         try:
-            self._client.client_unblock(self._id)
+            while not (self._client.client_unblock(self._id) or self._is_answered(SHORTEST)):
+                pass  # the server has not read yet what came by another connection
         except ResponseError:  # it may not; then nobody knows whether this was woken
             self.close()
             return True
         token = self._connection.read_response()
         self._until = None
         return token is not None
+
+    def _is_answered(self, timeout: float) -> bool:
+        if self._connection.can_read(timeout):
+            return True
+        if self._until is not None and time.monotonic() < self._until:
+            return False
+        msg = "The server did not answer in time."
+        raise TimeoutError(msg)
 
     def close(self) -> None:
         connection, self._connection, self._until = self._connection, None, None

@@ -15,6 +15,7 @@ from dramatiq import Worker
 from dramatiq.errors import ActorNotFound, ConnectionClosed
 
 from scalekit.queue.brokers.redis import scripts
+from scalekit.queue.brokers.redis.waiting import Wake
 from scalekit.queue.exceptions import PublishFailed
 from scalekit.queue.records.grouping import GroupInterrupted
 from tests.integration.queue.on_redis.crew import drain
@@ -401,6 +402,28 @@ class TestTurns:
         assert eventually(lambda: next(first) is not None, 1)
         first.rest()
         assert lines(drain(second)) == ["b", "c"]
+
+
+def test_worker_that_takes_its_wish_to_be_woken_back_before_the_server_has_read_it_waits_for_nothing(
+    redis_broker, monkeypatch
+):
+    """The two go by different connections."""
+    wake = Wake(redis_broker.client, f"{redis_broker.namespace}:nothing", 1.0)
+    wake.begin(0)
+    assert eventually(lambda: wake.has_come(0.1))
+    send, unblock, held = wake._connection.send_command, redis_broker.client.client_unblock, []
+
+    def unblock_before_it_is_read(id_):
+        answer = unblock(id_)
+        while held:
+            send(*held.pop())
+        return answer
+
+    monkeypatch.setattr(wake._connection, "send_command", lambda *command: held.append(command))
+    monkeypatch.setattr(redis_broker.client, "client_unblock", unblock_before_it_is_read)
+    wake.begin(60)
+    assert wake.cancel() is False  # else it waits for a minute, or its socket gives up
+    wake.close()
 
 
 def test_stats_count_what_there_is(redis_broker, actors, consume):
