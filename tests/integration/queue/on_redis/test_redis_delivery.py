@@ -426,6 +426,18 @@ def test_worker_that_takes_its_wish_to_be_woken_back_before_the_server_has_read_
     wake.close()
 
 
+def test_ids_without_a_message_keep_no_worker_from_those_behind_them(
+    redis_broker, actors, consume, monkeypatch
+):
+    """As of a purge by hand, or of a message that was run twice, the second time by Dramatiq's worker."""
+    monkeypatch.setattr("scalekit.queue.brokers.redis.consumer.IDLE", 60)
+    queue = f"{redis_broker.namespace}:default"
+    redis_broker.client.rpush(queue, "gone", "gone too", "behind")
+    redis_broker.client.hset(f"{queue}.msgs", "behind", actors.note.message("a").encode())
+    consumer = consume(redis_broker, prefetch=2)
+    assert eventually(lambda: next(consumer) is not None)
+
+
 def test_stats_count_what_there_is(redis_broker, actors, consume):
     for line in "abcd":
         actors.note.send(line)

@@ -1,7 +1,7 @@
 -- Hand messages to a worker, which holds them from now on.
 -- ARGV: queue, worker, how many, how many of the queue it knows it holds, milliseconds it lives without a beat.
--- Returns 1 if it holds some that it never got, else 0; the milliseconds until the next delayed message is due
--- (-1: there is none, or not known); then of each message its id, the deaths it has seen, and its content.
+-- Returns 1 if it holds some that it never got, else 0; the milliseconds until it should look again (-1: until it is
+-- woken); then of each message its id, the deaths it has seen, and its content.
 local q = names(ARGV[1])
 local worker = ARGV[2]
 local held = q.held .. worker
@@ -22,7 +22,7 @@ if not ids then
 end
 local contents = redis.call('HMGET', q.messages, unpack(ids))
 local deaths = redis.call('HMGET', q.deaths, unpack(ids))
-local reply = {lost, -1}
+local reply = {lost, 0} -- look again at once, also if none of these ids has a message
 for i, id in ipairs(ids) do
   if contents[i] then
     -- The first time it is not known whether a fetched message was begun; later the worker says so.

@@ -1,5 +1,6 @@
 -- The keys of a queue and the server's clock, in milliseconds. KEYS[1] is the namespace.
 -- The list of ids, `.msgs`, `.XQ`, `.XQ.msgs` and `.DQ` are Dramatiq's; the others are named so that no queue is.
+-- During a deployment two releases use them side by side: a later one may add keys, and change the sense of none.
 local space = KEYS[1] .. ':'
 local workers = space .. '__workers__' -- until when each worker is believed to be alive
 local clock = redis.call('TIME')
