@@ -20,4 +20,5 @@ class TestRedis(ServerBrokerContract):
 @pytest.mark.servers
 class TestRabbitMQ(ServerBrokerContract):
     backend, server = "scalekit.queue.brokers.rabbitmq.RabbitMQBroker", "rabbitmq"
+    breaks_the_shared_server = True
     remembered = 1.0  # ra_directory saves twice a second

@@ -13,7 +13,7 @@ from dramatiq.errors import ConnectionClosed
 from scalekit.queue.brokers.rabbitmq import RabbitMQBroker, queues
 from scalekit.queue.brokers.rabbitmq.letters import DEATHS
 from scalekit.queue.exceptions import BrokerUnreachable, PublishFailed, QueueDiffers
-from scalekit.testing.queue.contracts import eventually, message, take
+from scalekit.testing.queue.steps import eventually, message, take
 
 pytestmark = pytest.mark.servers
 
