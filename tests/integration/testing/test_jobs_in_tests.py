@@ -35,26 +35,15 @@ def passes(environment):
     return passes
 
 
-@pytest.mark.parametrize("file", ["capture_tests.py", "inline_tests.py"])
-def test_jobs_can_be_tested_without_any_server(passes, file):
-    passes([*DJANGO, "-p", file])
+def test_jobs_can_be_tested_without_any_server(passes):
+    passes([*DJANGO, "-p", "*_tests.py"])
 
 
 @pytest.mark.servers
-def test_jobs_can_be_tested_on_postgresql(passes, postgres_primary):
+def test_jobs_can_be_tested_on_postgresql_and_by_a_worker_process(passes, postgres_primary, valkey):
     server = postgres_primary
     passes(
-        [*PYTEST, "capture_tests.py", "inline_tests.py"],
-        DATABASE_PORT=str(server.port),
-        DATABASE_PASSWORD=server.password,
-    )
-
-
-@pytest.mark.servers
-def test_a_worker_process_runs_the_jobs_of_a_test(passes, postgres_primary, valkey):
-    server = postgres_primary
-    passes(
-        [*PYTEST, "worker_tests.py"],
+        [*PYTEST, "capture_tests.py", "inline_tests.py", "worker_tests.py"],
         DATABASE_PORT=str(server.port),
         DATABASE_PASSWORD=server.password,
         QUEUE_URL=valkey.url,
