@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentTypeError
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from scalekit.queue.scaling import Policy
 from scalekit.queue.supervisor.child import Report
@@ -202,3 +203,19 @@ def test_policy_is_what_was_asked_for():
     options = read({**given, "verbosity": 1})
     assert options.policy == Policy(2, 4, 3, 1.5, 60.0)
     assert options.relay
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--min=3", "--max=2"], "--min 3 is above --max 2"),
+        (["--threads=0"], "0 is not a whole number from 1"),
+        (["--max-memory=much"], "much is no size"),
+        (["--target-latency=-1"], "-1 is no number of seconds"),
+        (["--health-port=web"], "web is no port"),
+    ],
+)
+@pytest.mark.django_db
+def test_nonsense_is_refused_in_words(broker, arguments, words):
+    with pytest.raises(CommandError, match=words):
+        call_command("run_workers", *arguments)

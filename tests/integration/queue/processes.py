@@ -13,7 +13,7 @@ from uuid import uuid4
 PROJECT = "tests.integration.queue.project"
 
 
-def eventually(is_true, seconds=15.0):
+def eventually(is_true, seconds=30.0):
     """Wait until `is_true()`, and say whether it came to that."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -62,7 +62,7 @@ class Manage:
         assert self.process.poll() is None, self.output
         return self
 
-    def wait(self, seconds=15.0):
+    def wait(self, seconds=30.0):
         return self.process.wait(timeout=seconds)
 
     def close(self):

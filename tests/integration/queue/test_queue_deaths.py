@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.queue.conftest import eventually
-from tests.integration.queue.project.tasks import kill_worker, kill_worker_of_actor, note
+from tests.integration.queue.project.tasks import (
+    kill_worker,
+    kill_worker_of_actor,
+    kill_worker_without_a_record,
+    note,
+)
 
 pytestmark = pytest.mark.servers
-
-PATH = "tests.integration.queue.project.tasks.kill_worker"
 
 
 @pytest.fixture
@@ -38,12 +41,18 @@ def test_task_that_kills_its_workers_runs_three_times_and_is_dead(
     assert eventually(lambda: "the workers live on" in journal(), 30)
 
 
-def test_actor_that_kills_its_workers_runs_three_times_and_is_dead(
-    broker, start_workers, journal, rows
+@pytest.mark.parametrize(
+    "enqueue", [kill_worker_of_actor.send, kill_worker_without_a_record.enqueue]
+)
+def test_what_has_no_record_and_kills_its_workers_runs_three_times_and_is_dead(
+    broker, start_worker, start_relay, journal, rows, enqueue
 ):
-    start_workers("--min=1").ready()
-    kill_worker_of_actor.send()
-    assert eventually(lambda: rows("status") == [("FAILED",)], 90), rows("status", "attempt")
+    enqueue()
+    start_relay()
+    for _ in range(3):
+        worker = start_worker()
+        assert eventually(lambda worker=worker: worker.process.poll() is not None, 60)
+    start_worker()
+    assert eventually(lambda: rows("status") == [("FAILED",)], 60)
     assert journal() == ["begun"] * 3
-    ((errors,),) = rows("errors")
-    assert "died" in str(errors)
+    assert "died" in str(rows("errors"))

@@ -143,6 +143,12 @@ def call_out(line):
     return f"{line}, {line}"
 
 
+@task(record=False)
+def kill_worker_without_a_record():
+    write("begun")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @actor
 def kill_worker_of_actor():
     write("begun")
