@@ -60,7 +60,7 @@ def test_five_hundred_are_requeued_by_the_command_and_run_with_their_ids_and_his
     )
     dead_letters(path="call_out", kind="actor", kept=False, backend="", args=["aloud"])
     start_relay()
-    start_worker()
+    start_worker("--threads=8")
     assert tell("dead_letters", "requeue", "--all")["requeued"] == 502
 
     expected = {(str(letter.pk), Status.SUCCESSFUL, 5, 4) for letter in letters}
