@@ -188,7 +188,10 @@ class TestSeveralDatabases:
         dead_letters(2)
         dead_letters(3, using="shard")
         figures = {f.queue: f.dead for f in queue_statistics().queues}
-        assert figures == {"default": 5, "mail": 0}
+        assert (figures["default"], figures["mail"]) == (
+            5,
+            0,
+        )  # actors of other tests have queues, too
 
 
 def test_the_figures_of_a_real_broker_are_shown(in_project, broker, tell):
@@ -199,7 +202,7 @@ def test_the_figures_of_a_real_broker_are_shown(in_project, broker, tell):
     tasks.note.using(priority=90).enqueue("urgent")
     found = tell("queue_stats")
     figures = {f["queue"]: (f["ready"], f["overdue"], f["dead"]) for f in found["queues"]}
-    assert figures == {"default": (4, 0, 0), "mail": (0, 0, 0)}
+    assert (figures["default"], figures["mail"]) == ((4, 0, 0), (0, 0, 0))
     assert found["trouble"] == ""
 
 
