@@ -104,8 +104,10 @@ class RabbitMQBroker(QueueBroker, RabbitmqBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
         self.declare_queue(queue_name)
+        names = self.names(queue_name)
+        self.declared.forget(names)  # what ended the last connection may have taken the queue
         with self._confirming() as link:
-            self.declared.require(link.connection, self.names(queue_name))
+            self.declared.require(link.connection, names)
         return self.consumer_class(self, queue_name, prefetch, timeout)
 
     def enqueue(self, message: Any, *, delay: int | None = None) -> Any:

@@ -42,6 +42,16 @@ def test_queue_that_was_removed_is_declared_anew_by_the_next_job(rabbit, channel
     assert [one.args for one in take(consume())] == [(2,)]
 
 
+def test_worker_declares_anew_what_a_server_lost_while_it_was_away(rabbit, channel, consume):
+    """It may never publish, so nobody else would tell it."""
+    break_off(consume())
+    channel.queue_delete(rabbit.names("default").main)
+    consumer = consume()
+    assert next(consumer) is None
+    rabbit.enqueue(message("resize", 1))
+    assert [one.args for one in take(consumer)] == [(1,)]
+
+
 def test_password_is_never_shown(rabbit, rabbitmq, options):
     gone = RabbitMQBroker(
         "gone", url=options["url"].replace(str(rabbitmq.port), "1"), connect_timeout=0.5
@@ -202,14 +212,15 @@ def test_resting_consumer_holds_nothing_and_takes_up_work_again(rabbit, consume)
     assert [one.args[0] for one in take(first)] == ["later"]
 
 
-def test_long_delay_climbs_down_from_rung_to_rung(rabbit, consume, monkeypatch):
+def test_long_delay_climbs_down_from_rung_to_rung(rabbit, channel, consume, monkeypatch):
     monkeypatch.setattr(queues, "RUNGS", (1, 2))
     due = time.time() + 3.2
     rabbit.enqueue(message("resize"), delay=3200)
     consumer = consume()
     assert len(take(consumer)) == 1
     assert time.time() >= due
-    assert {rabbit.names("default").delay(rung) for rung in (1, 2)} <= rabbit.declared._names
+    for rung in (1, 2):
+        channel.queue_declare(rabbit.names("default").delay(rung), passive=True)
 
 
 def test_confirms_of_a_thousand_are_waited_for_once(rabbit, monkeypatch):
