@@ -17,7 +17,9 @@ PAGES = ["move_from_celery.md", "move_from_django_dramatiq.md"]
 
 def code_of(page):
     """Return the blocks of a page, unindented."""
-    found = re.findall(r"^( *)```python\n(.*?)^ *```", (HOWTO / page).read_text(), re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^( *)```python\n(.*?)^ *```", (HOWTO / page).read_text(), re.MULTILINE | re.DOTALL
+    )
     return [re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
 
 
