@@ -51,6 +51,7 @@ def test_connection_is_closed_after_the_job_where_none_may_be_kept(
 COUNT = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid != pg_backend_pid()"
 END_ALL = """\
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid != pg_backend_pid()"""
+FATE = ("status", "attempt", "publications", "publish_at - now()", "run_after - now()")
 THREADS, SPARE = 8, 3  # beside the threads: leases, paused queues, and what finishes in batches
 
 
@@ -81,7 +82,10 @@ def test_connections_stay_few_and_heal_when_the_server_ends_all_of_them(
             connections(END_ALL)
     assert most <= THREADS + SPARE
     relay = start_relay()  # delivers the second attempts
-    assert eventually(lambda: set(rows("status")) == {("SUCCESSFUL",)}, 60), relay.output
+    assert eventually(lambda: set(rows("status")) == {("SUCCESSFUL",)}, 60), (
+        [row for row in rows(*FATE) if row[0] != "SUCCESSFUL"],
+        relay.output,
+    )
 
 
 class TestPool:
