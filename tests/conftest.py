@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +25,17 @@ def skipped_without_leave(reports: list[pytest.TestReport]) -> list[str]:
     return [node for node, reason in reasons.items() if ALLOWED_SKIP not in reason]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Set apart what was imported: to look through all of it stops every thread for a third of a second."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give a test on real servers a second try, which the summary shows.
+    """Give a test on real servers two more tries, which the summary shows.
 
     Such tests measure seconds, with twenty processes on whatever cores there are: when the machine
-    stalls, no promise is broken. One that is broken fails twice.
+    stalls, no promise is broken. One that is broken fails each time.
     """
     if not config.pluginmanager.hasplugin("rerunfailures"):  # a run inside a test has few plugins
         return
@@ -36,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         on_servers = item.get_closest_marker("servers") or item.get_closest_marker("browser")
         if on_servers or item.path.is_relative_to(here / "integration"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

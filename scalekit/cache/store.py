@@ -156,6 +156,7 @@ def store_of(alias: str) -> Store:
 def _forget(*, setting: str, **_: Any) -> None:
     if setting in {"CACHES", "SCALEKIT_CACHE_SERIALIZER"}:
         for store in _stores.values():
+            store.forgive()
             store.server.close()
         _stores.clear()
 

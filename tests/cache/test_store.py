@@ -196,3 +196,13 @@ def test_a_stamp_that_a_write_left_outlives_what_is_stored_under_it(settings):
     store_of("default").invalidate([tag], facts={"n": 1})
     assert load() == "value"
     assert caches["default"]._expire_info[tag] > time() + 3600
+
+
+def test_a_server_that_the_settings_name_no_more_is_owed_nothing(brittle, settings):
+    settings.SCALEKIT_CACHE_BREAKER_SECONDS = 0
+    store = store_of("default")
+    brittle.breaks = ConnectionError("gone")
+    store.owe(["name"], "")
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    store._collector.join(10)
+    assert not store._collector.is_alive()
