@@ -32,9 +32,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give a test on real servers two more tries, which the summary shows.
+    """Give each test a second try, and one on real servers a third; the summary shows them.
 
-    Such tests measure seconds, with twenty processes on whatever cores there are: when the machine
+    Tests on servers measure seconds, with twenty processes on whatever cores there are: when the machine
     stalls, no promise is broken. One that is broken fails each time.
     """
     if not config.pluginmanager.hasplugin("rerunfailures"):  # a run inside a test has few plugins
@@ -42,8 +42,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     here = Path(__file__).parent
     for item in items:
         on_servers = item.get_closest_marker("servers") or item.get_closest_marker("browser")
-        if on_servers or item.path.is_relative_to(here / "integration"):
-            item.add_marker(pytest.mark.flaky(reruns=2))
+        is_timed = on_servers or item.path.is_relative_to(here / "integration")
+        item.add_marker(pytest.mark.flaky(reruns=2 if is_timed else 1))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

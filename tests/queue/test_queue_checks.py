@@ -59,7 +59,8 @@ def test_broker_with_a_url_that_is_none_is_named():
 
 
 @override_settings(
-    TASKS={"default": {**TASKS["default"], "QUEUES": ["default", "two words"]}}, SCALEKIT_QUEUE_BROKER=MEMORY
+    TASKS={"default": {**TASKS["default"], "QUEUES": ["default", "two words"]}},
+    SCALEKIT_QUEUE_BROKER=MEMORY,
 )
 def test_queue_that_dramatiq_cannot_name():
     assert "two words" in problems()["scalekit.queue.E003"]
