@@ -29,7 +29,7 @@ class TimeLimits(TimeLimit):
 
     def before_process_message(self, broker: Any, message: Any) -> None:
         self.time_limit = settings.TIME_LIMIT * 1000
-        super().before_process_message(broker, message)  # type: ignore[no-untyped-call]
+        super().before_process_message(broker, message)  # type: ignore[no-untyped-call]  # Dramatiq has no types here
         job = JOB.get()
         if job is not None:
             job.lift_limit = partial(self.manager.remove_timeout, get_ident())

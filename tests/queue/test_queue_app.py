@@ -49,7 +49,7 @@ def test_import_of_nothing_known_is_an_attribute_error():
     import scalekit.queue
 
     with pytest.raises(AttributeError, match="nonsense"):
-        scalekit.queue.nonsense  # noqa: B018
+        scalekit.queue.nonsense  # noqa: B018 - the access is what is tested
 
 
 def test_dependency_missing_is_an_import_error():

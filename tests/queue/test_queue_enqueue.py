@@ -98,7 +98,7 @@ def test_receiver_that_fails_does_not_undo_the_enqueueing(broker, waiting):
     ("changes", "message"),
     [
         ({"priority": 101}, "priority must be a whole number between -100 and 100."),
-        ({"run_after": datetime(2030, 1, 1)}, "run_after must be an aware datetime."),  # noqa: DTZ001
+        ({"run_after": datetime(2030, 1, 1)}, "run_after must be an aware datetime."),  # noqa: DTZ001 - naive on purpose
         ({"queue_name": "nowhere"}, "Queue 'nowhere' is not valid for backend."),
     ],
 )

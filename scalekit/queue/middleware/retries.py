@@ -42,7 +42,7 @@ class StoredRetries(Retries):
 
     def _decide(self, broker: Any, message: Any, exception: Any) -> bool:
         try:
-            super().after_process_message(_Retrying(broker), message, exception=exception)  # type: ignore[no-untyped-call]
+            super().after_process_message(_Retrying(broker), message, exception=exception)  # type: ignore[no-untyped-call]  # Dramatiq has no types here
         except PublishFailed as error:
             logger.warning("The retry of job %s waits: %s", message.message_id, error)
             return False

@@ -48,11 +48,11 @@ def bounded(connection: BlockingConnection, seconds: float) -> Iterator[None]:
         raise ConnectionWrongStateError("the connection is closed")
     beneath = connection._impl  # noqa: SLF001 - only its own loop's timers run while it blocks
     error = AMQPConnectionError(f"no answer within {seconds:g} s")
-    timer = beneath._adapter_call_later(seconds, partial(beneath._terminate_stream, error))  # noqa: SLF001
+    timer = beneath._adapter_call_later(seconds, partial(beneath._terminate_stream, error))  # noqa: SLF001 - pika offers no timer of its own here
     try:
         yield
     finally:
-        beneath._adapter_remove_timeout(timer)  # noqa: SLF001
+        beneath._adapter_remove_timeout(timer)  # noqa: SLF001 - as above
 
 
 class Publisher:
