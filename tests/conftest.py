@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,13 +55,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if missing:
         reporter.write_line(f"\nSkipped in CI, where everything must run: {', '.join(missing)}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.fixture(scope="session", autouse=True)
-def known_features(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Let Django ask SQLite once whether it knows JSON: a system check may come first in a test without a database."""
-    with django_db_blocker.unblock():
-        assert connection.features.supports_json_field
 
 
 @pytest.fixture(scope="session")

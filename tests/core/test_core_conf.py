@@ -122,7 +122,6 @@ def test_a_prefix_that_is_not_scalekits_is_refused():
 
 
 @pytest.mark.django_db  # Django's check of JSON fields asks the database
-@pytest.mark.django_db  # Django's check of JSON fields asks the database
 def test_unknown_setting_gets_did_you_mean():
     with override_settings(SCALEKIT_REGOIN="eu-1"):
         [message] = [m for m in run_checks() if m.id == "scalekit.core.E001"]
@@ -137,6 +136,7 @@ def test_name_unlike_any_other_gets_the_list():
     assert message.hint.startswith("Known are: ")
 
 
+@pytest.mark.django_db  # Django's check of JSON fields asks the database
 def test_unusable_value_is_a_system_check():
     with override_settings(SCALEKIT_SAMPLE_COUNT="many"):
         messages = [m for m in run_checks() if m.id == "scalekit.core.E002"]
