@@ -43,7 +43,7 @@ def settle(site, patience):
             break
         if counts.effects != best:
             best, since = counts.effects, time.monotonic()
-        time.sleep(0.5)
+        time.sleep(0.5)  # to count is work for the database, too
     time.sleep(2)  # whoever still runs something too often
     return site.ledger.counts()
 

@@ -37,7 +37,7 @@ def stall(number):
     """Tell that this job was begun; the first time, do not come to an end."""
     note_start(number)
     if redis().incr(f"stall {number}") == 1:
-        time.sleep(600)
+        time.sleep(600)  # until its worker is killed
 
 
 class Stumbled(Exception):

@@ -64,6 +64,6 @@ class Background:
         try:
             close_old_connections()
             return self._work()
-        except Exception:
+        except Exception:  # the thread is the only one that does this
             logger.exception("%s could not do its work; it tries again.", self._name)
             return True

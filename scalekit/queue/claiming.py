@@ -141,7 +141,9 @@ def bury(database: str, row: TaskRecord, error: Exception) -> None:
         fail(row.pk, database, exception_class_path=shown["exception_class_path"], message=message)
     except DatabaseError:
         raise
-    except Exception:
+    except (
+        Exception
+    ):  # what follows it, or its receivers: the row itself must not stay due for ever
         logger.exception("Job %s cannot be ended as others are", row.pk)
         ended = {**final_fields(Status.FAILED), "publish_at": None, "errors": [shown]}
         _held(database, [row.pk], row.publications).update(**ended)

@@ -60,7 +60,7 @@ class QueueConsumer(ConsumerThread):
                 self._consume()
             except BrokerConnectionError as error:
                 logger.warning("Queue %s cannot be read, trying again: %s", self.queue_name, error)
-            except Exception:
+            except Exception:  # without this thread nobody here reads the queue
                 logger.exception("Queue %s cannot be read, trying again.", self.queue_name)
             if self.running:
                 self.close()

@@ -109,7 +109,7 @@ def _add_what_the_broker_knows(figures: dict[str, QueueFigures]) -> str:
         from scalekit.queue.brokers import default_broker
 
         stats = default_broker().stats(lanes)
-    except (ScalekitError, ImportError, NotImplementedError) as error:
+    except (ScalekitError, ImportError) as error:
         return str(error) or type(error).__name__
     for lane, waiting in stats.items():
         name = queue_of(lane)

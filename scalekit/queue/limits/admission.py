@@ -93,6 +93,7 @@ def leave(limits: Limits, place: Place) -> None:
 
 
 def wait_for(admission: Admission) -> None:
+    """Let the moment come that the rate allows, where it is too near for putting the job off."""
     if admission.wait:
         time.sleep(admission.wait)
 

@@ -90,7 +90,7 @@ def _settle(job: Job, error: BaseException | None) -> None:
 
     try:
         _write_down(job, error)
-    except Exception as refused:
+    except Exception as refused:  # left RUNNING it would run again, to the same end
         logger.exception("The record of job %s does not take how it went", job.message.message_id)
         try:
             finish(job, error=refused)
