@@ -27,8 +27,43 @@ class ScatterUnsupported(ScalekitError):
     """A query over all shards cannot be answered exactly as one database would."""
 
 
+class ShardFailed(ScalekitError, OperationalError):
+    """A shard did not answer.
+
+    `alias` names it; what its database said is the cause (`__cause__`).
+    """
+
+    def __init__(self, message: str = "", *, alias: str = "") -> None:
+        super().__init__(message)
+        self.alias = alias
+
+
 class ShardKeyInvalid(ScalekitError, TypeError):
     """A shard key is neither an integer, a string nor a UUID."""
+
+
+class KeyDecides(ScalekitError):
+    """In this shard group the key decides which shard holds a row, and only a slot is known."""
+
+
+class KeyUnassigned(ScalekitError, LookupError):
+    """A shard key has no shard yet, and its group gives none to a key that nobody assigned."""
+
+
+class ShardLocked(ScalekitError):
+    """A request that works on one shard would change to another."""
+
+
+class ShardMapConflict(ScalekitError):
+    """The slot map was changed by somebody else meanwhile, so this change was not made."""
+
+
+class ShardMapUnavailable(ScalekitError, OperationalError):
+    """The slot map cannot be read, and this process has not read it before."""
+
+
+class ShardMapStale(ScalekitError, OperationalError):
+    """A slot has moved to another shard since this transaction began; run its block again."""
 
 
 class TokenRefused(ScalekitError, ValueError):

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from hashlib import blake2b
-from typing import TYPE_CHECKING, TypeAlias
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
-from scalekit.db.exceptions import ShardKeyInvalid
+from scalekit.core.exceptions import SettingInvalid
+from scalekit.db.exceptions import KeyDecides
+from scalekit.db.sharding.keys import ShardKey, canonical_text, hash_of_text, stable_hash
+from scalekit.db.sharding.mapping.slot_map import SlotMap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-ShardKey: TypeAlias = int | str | UUID
+__all__ = ["MAX_SLOTS", "ShardKey", "ShardingScheme", "stable_hash"]
 
-UUID_LENGTHS = (32, 36)  # without dashes and with them
+MAX_SLOTS = 4096  # an id has 12 bits for its slot
 
 
 class ShardingScheme(ABC):
     """Where the rows of a key live.
 
-    A key never moves between slots; slots may move between shards. That is why ids hold a slot.
+    A key never moves between slots; slots may move between shards. That is why ids hold a slot. A scheme says
+    where slots begin (`initial_shard`); once a map is stored, that decides.
+
+    `slots` is a power of two up to 4096, so that the slot inside an id stays right whatever it is.
     """
 
-    def __init__(self, alias: str, *, shards: Sequence[str], slots: int) -> None:
+    keyed = False
+    """Whether the key decides and not its slot, so that `shard_for_slot` has no answer."""
+
+    def __init__(self, alias: str, *, shards: Sequence[str], slots: int = MAX_SLOTS) -> None:
         if isinstance(shards, str) or not shards or not all(isinstance(s, str) for s in shards):
             msg = f"shards is {shards!r}; write a list of aliases of DATABASES"
             raise ValueError(msg)
@@ -37,38 +44,107 @@ class ShardingScheme(ABC):
                 "which may be on the same server"
             )
             raise ValueError(msg)
+        if not _is_power_of_two(slots):
+            msg = f"slots is {slots!r}; write a power of two up to {MAX_SLOTS}"
+            raise ValueError(msg)
+        if len(shards) > slots:
+            msg = f"{len(shards)} shards cannot share {slots} slots; write more slots"
+            raise ValueError(msg)
         self.alias, self.shards, self.slots = alias, tuple(shards), slots
+        self._map: SlotMap | None = None
+        self._strays: tuple[SlotMap | None, dict[int, tuple[str, ...]]] = (None, {})
+        self._stored: Callable[[], SlotMap] | None = None
 
     @abstractmethod
+    def initial_shard(self, slot: int) -> str:
+        """Return where a slot begins, by the options alone."""
+
+    @property
+    def map(self) -> SlotMap:
+        """The map that decides: the stored one, else that of the options."""
+        if self._stored is not None:
+            return self._stored()
+        if self._map is None:
+            self._map = self.initial_map()
+        return self._map
+
+    def initial_map(self) -> SlotMap:
+        """Return the map of the options alone, which is version 0."""
+        return SlotMap(0, tuple(self.initial_shard(slot) for slot in range(self.slots)))
+
+    def read_map_from(self, stored: Callable[[], SlotMap] | None) -> None:
+        """Let `stored` answer which map decides; it is called whenever a shard is looked up."""
+        self._stored = stored
+
+    def check_map(self, found: SlotMap) -> None:
+        """Raise `SettingInvalid` if the options do not fit a stored map."""
+        missing = [alias for alias in found.shards() if alias not in self.shards]
+        if missing:
+            raise self._unfit(
+                f"the stored map has rows on {', '.join(missing)}, which shards does not name; add "
+                "it again, and move its slots away before it is removed"
+            )
+        mine = self.initial_map()
+        if len(found.assignments) != len(mine.assignments) or found.boundaries != mine.boundaries:
+            raise self._unfit(
+                "slots and boundaries cannot change once a map is stored (manage.py shard_map show "
+                f"{self.alias})"
+            )
+
     def slot(self, key: ShardKey) -> int:
         """Return the slot of a key: the same in every process, for ever."""
+        return stable_hash(key) % self.slots
 
-    @abstractmethod
     def shard_for_slot(self, slot: int) -> str:
-        """Return the alias of the primary that holds a slot."""
+        """Return the primary that holds a slot, all but its keys that have a shard of their own.
+
+        Raises `KeyDecides` for a scheme whose keys decide.
+        """
+        if self.keyed:
+            raise KeyDecides(
+                f"In the shard group {self.alias!r} the key decides which shard holds a row, so a slot names none."
+            )
+        return self.map.assignments[slot % self.slots]
+
+    def shards_for_slot(self, slot: int) -> tuple[str, ...]:
+        """Return every primary on which rows of a slot may lie, the likeliest first; one for most slots."""
+        found = self.map
+        if self.keyed:
+            return found.shards()
+        home = found.assignments[slot % self.slots]
+        if not found.directory:
+            return (home,)
+        elsewhere = self._strays_of(found).get(slot % self.slots, ())
+        return tuple(dict.fromkeys((home, *elsewhere)))
 
     def shard_for(self, key: ShardKey) -> str:
-        """Return the alias of the primary that holds a key's rows."""
-        return self.shard_for_slot(self.slot(key))
+        """Return the alias of the primary that holds a key's rows. Raises `ShardKeyInvalid`."""
+        text = canonical_text(key)
+        found = self.map
+        if found.directory:
+            alias = found.directory.get(text)
+            if alias is not None:
+                return alias
+        return self._shard_of_text(text, found)
+
+    def _shard_of_text(self, text: str, found: SlotMap) -> str:
+        """Return the shard of a key that has none of its own."""
+        return found.assignments[hash_of_text(text) % self.slots]
+
+    def _strays_of(self, found: SlotMap) -> dict[int, tuple[str, ...]]:
+        of, strays = self._strays
+        if of is not found:
+            strays = found.strays(self.slots)
+            self._strays = found, strays
+        return strays
+
+    def _unfit(self, why: str) -> SettingInvalid:
+        return SettingInvalid(f"SCALEKIT_DB_SHARDING[{self.alias!r}]: {why}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what reads the map: a copy in another process answers by the map of the original."""
+        return {**self.__dict__, "_map": self.map, "_stored": None, "_strays": (None, {})}
 
 
-def stable_hash(key: ShardKey) -> int:
-    """Return 64 bits that depend on the key's text alone: 7, "7" and "07" agree, as do a UUID and its texts.
-
-    Not ``hash()``, which differs between processes (PYTHONHASHSEED). Raises `ShardKeyInvalid`.
-    """
-    if isinstance(key, bool) or not isinstance(key, (int, str, UUID)):
-        msg = f"A shard key must be an integer, a string or a UUID, not {key!r}."
-        raise ShardKeyInvalid(msg)
-    # format() of the exact type: an IntegerChoices member must not hash by its label.
-    text = int.__repr__(key) if isinstance(key, int) else str.__str__(str(key))
-    text = _canonical(text)
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
-
-
-def _canonical(text: str) -> str:
-    """Return one spelling for all that name the same UUID or integer."""
-    try:
-        return str(UUID(text) if len(text) in UUID_LENGTHS else int(text))
-    except ValueError:
-        return text
+def _is_power_of_two(slots: object) -> bool:
+    return isinstance(slots, int) and 1 <= slots <= MAX_SLOTS and not slots & (slots - 1)

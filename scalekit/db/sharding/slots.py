@@ -1,36 +1,39 @@
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from scalekit.db.sharding.base import ShardingScheme, ShardKey, stable_hash
+from scalekit.db.sharding.base import MAX_SLOTS, ShardingScheme
+from scalekit.db.sharding.weights import checked_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-MAX_SLOTS = 4096
+__all__ = ["MAX_SLOTS", "Slots"]
 
 
 class Slots(ShardingScheme):
-    """Keys hash into many slots; each shard holds a contiguous, equal range of them.
+    """Keys hash into many slots; each shard begins with a contiguous range of them, as long as its weight.
 
-    `slots` is a power of two up to 4096, so that the slot inside an id stays right whatever it is.
+    Later any slot may lie on any shard: the stored map says where.
     """
 
-    def __init__(self, alias: str, *, shards: Sequence[str], slots: int = MAX_SLOTS) -> None:
+    def __init__(
+        self,
+        alias: str,
+        *,
+        shards: Sequence[str],
+        slots: int = MAX_SLOTS,
+        weights: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__(alias, shards=shards, slots=slots)
-        if not _is_power_of_two(slots):
-            msg = f"slots is {slots!r}; write a power of two up to {MAX_SLOTS}"
+        self._ends = tuple(accumulate(checked_weights(self.shards, weights)))
+        if self._ends[-1] > slots:
+            msg = (
+                f"the weights add up to {self._ends[-1]}, more than {slots} slots; write lower ones"
+            )
             raise ValueError(msg)
-        if len(self.shards) > slots:
-            msg = f"{len(self.shards)} shards cannot share {slots} slots; write more slots"
-            raise ValueError(msg)
 
-    def slot(self, key: ShardKey) -> int:
-        return stable_hash(key) % self.slots
-
-    def shard_for_slot(self, slot: int) -> str:
-        return self.shards[slot % self.slots * len(self.shards) // self.slots]
-
-
-def _is_power_of_two(slots: object) -> bool:
-    return isinstance(slots, int) and 1 <= slots <= MAX_SLOTS and not slots & (slots - 1)
+    def initial_shard(self, slot: int) -> str:
+        return self.shards[bisect_right(self._ends, slot * self._ends[-1] // self.slots)]
