@@ -1,75 +1,26 @@
-"""Commands whose --help shows how they are used, and what they share: colours, a bar, spans of time."""
+"""What the commands of the queue share: where jobs are stored, spans of time, text that is safe to show."""
 
 from __future__ import annotations
 
-import json
 import re
-from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentTypeError
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from scalekit.core.exceptions import ScalekitError
 from scalekit.queue.conf import settings
 from scalekit.queue.models import TaskRecord
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Iterable, Iterator
 
-WIDTH = 30  # characters of a bar
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 SPAN = re.compile(r"(\d{1,6})([smhdw])")
-
-
-class Formatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Keep the lines of descriptions and examples as they are."""
-
-
-class QueueCommand(BaseCommand):
-    """A command on the queue; `examples` ends its help."""
-
-    examples = ""
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        kwargs |= {"epilog": self.examples, "formatter_class": Formatter}
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
-    def handle(self, *_: Any, **options: Any) -> None:
-        try:
-            self.act(**options)
-        except ScalekitError as error:
-            raise CommandError(str(error)) from error
-
-    def act(self, **options: Any) -> None:
-        """Do what the command is for."""
-        raise NotImplementedError
-
-    def print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, default=str))
-
-    def bar(self, share: float) -> str:
-        """Return a bar, filled up to `share` of it, 0 to 1."""
-        full = round(WIDTH * min(1.0, max(0.0, share)))
-        return self.style.SUCCESS("█" * full) + "░" * (WIDTH - full)
-
-    def watched(self, steps: Iterable[Any], total: int) -> Iterator[Any]:
-        """Yield from `steps`, each of which counts `size`, and draw how far it is, on a terminal."""
-        shown, done = self.stderr.isatty(), 0
-        for step in steps:
-            done += step.size
-            if shown:
-                line = f"\r{self.bar(done / max(1, total))} {done} of {total}"
-                self.stderr.write(line, ending="", style_func=str)
-                self.stderr.flush()
-            yield step
-        if shown and done:
-            self.stderr.write("", style_func=str)
 
 
 def require_tables() -> None:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from scalekit.core.teaching import TeachingCommand
 from scalekit.queue.conf import settings
 from scalekit.queue.cron.entries import Entry, entries, read_entry
 from scalekit.queue.cron.listing import Listed, listed
-from scalekit.queue.management.teaching import QueueCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NEXT = 3
 
 
-class Command(QueueCommand):
+class Command(TeachingCommand):
     help = (
         "List what SCALEKIT_QUEUE_CRON enqueues, when it is due next and when it last was, or run an entry now.\n\n"
         "Times are those of the entry's TIME_ZONE. A job run by hand is no slot: the next one fires all the same."

@@ -5,12 +5,11 @@ from uuid import UUID
 
 from django.core.management.base import CommandError
 
+from scalekit.core.teaching import Formatter, TeachingCommand
 from scalekit.queue import dead_letters
 from scalekit.queue.conf import settings
 from scalekit.queue.dead_letters import Search, reason_of
 from scalekit.queue.management.teaching import (
-    Formatter,
-    QueueCommand,
     add_database,
     ago,
     moment,
@@ -27,7 +26,7 @@ FILTERS = ("ids", "task", "queue", "error", "since", "until")
 SHOWN_REASONS = 5
 
 
-class Command(QueueCommand):
+class Command(TeachingCommand):
     help = (
         "See, run again or discard the jobs that have failed for good.\n\n"
         "A job is here when its retries are used up, when it killed its worker three times, or when its message could\n"

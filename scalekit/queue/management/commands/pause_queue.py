@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from scalekit.core.teaching import TeachingCommand
 from scalekit.queue import pausing
-from scalekit.queue.management.teaching import QueueCommand, ago
+from scalekit.queue.management.teaching import ago
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(QueueCommand):
+class Command(TeachingCommand):
     help = (
         "Let no worker begin jobs of a queue, or let them again.\n\n"
         "Running jobs finish. What is enqueued meanwhile waits, in order; nothing is lost. Workers see it within seconds."

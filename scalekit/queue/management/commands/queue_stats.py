@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import autodiscover_modules
 
-from scalekit.queue.management.teaching import QueueCommand, ago, span_of
+from scalekit.core.teaching import TeachingCommand
+from scalekit.queue.management.teaching import ago, span_of
 from scalekit.queue.statistics import QueueFigures, Statistics, queue_statistics
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ COLUMNS = ("running", "later", "overdue", "dead")
 SLOW = 60.0  # seconds of waiting that are worth a colour
 
 
-class Command(QueueCommand):
+class Command(TeachingCommand):
     help = (
         "Say how each queue is doing: what waits and for how long, what runs, what is due and not published, what is dead.\n\n"
         "  waiting   messages in the broker, of all lanes; oldest: how long the first of them has waited\n"

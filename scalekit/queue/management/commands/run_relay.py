@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from scalekit.core.teaching import TeachingCommand
 from scalekit.queue.conf import settings
-from scalekit.queue.management.teaching import QueueCommand, require_tables
+from scalekit.queue.management.teaching import require_tables
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -32,7 +33,7 @@ shows in the events queue_relayed, queue_duty_done and queue_duty_failed, and in
 "scalekit.queue"."""
 
 
-class Command(QueueCommand):
+class Command(TeachingCommand):
     help = HELP
     examples = EXAMPLES
 

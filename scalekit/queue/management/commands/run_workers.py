@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from scalekit.core.teaching import TeachingCommand
 from scalekit.queue.conf import settings
-from scalekit.queue.management.teaching import QueueCommand, require_tables
+from scalekit.queue.management.teaching import require_tables
 from scalekit.queue.pools import PoolTooSmall, check_pools
 from scalekit.queue.supervisor.link import Link
 from scalekit.queue.supervisor.options import ARGUMENTS, read
@@ -40,7 +41,7 @@ FINISHED = "Stopped; every job begun here has finished."
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
-class Command(QueueCommand):
+class Command(TeachingCommand):
     help = HELP
 
     def add_arguments(self, parser: CommandParser) -> None:
