@@ -112,6 +112,13 @@ class DbSettings(Settings):
         "Dotted path of a function: request -> {group: key}, the shards a request works on.",
         kind=str,
     )
+    SHARD_THREADS = Setting[int](
+        4,
+        "Threads of a process for each shard, by which it asks several shards at once; each holds a connection.",
+        kind=int,
+        valid=_positive,
+        expected="a positive whole number",
+    )
 
 
 settings = DbSettings()
