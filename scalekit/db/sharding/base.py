@@ -30,6 +30,9 @@ class ShardingScheme(ABC):
     keyed = False
     """Whether the key decides and not its slot, so that `shard_for_slot` has no answer."""
 
+    spreads_itself = False
+    """Whether the engine behind the one alias spreads the rows, so that no query has to name a shard."""
+
     def __init__(self, alias: str, *, shards: Sequence[str], slots: int = MAX_SLOTS) -> None:
         if isinstance(shards, str) or not shards or not all(isinstance(s, str) for s in shards):
             msg = f"shards is {shards!r}; write a list of aliases of DATABASES"
@@ -37,7 +40,7 @@ class ShardingScheme(ABC):
         if len(set(shards)) != len(shards):
             msg = f"shards names an alias twice: {', '.join(shards)}"
             raise ValueError(msg)
-        if "default" in shards:
+        if "default" in shards and not self.spreads_itself:
             msg = (
                 "shards names 'default', which has the unsharded tables: a join from these would find "
                 "the rows of one shard alone, and silently. Give each shard a database of its own, "
