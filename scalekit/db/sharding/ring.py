@@ -30,7 +30,7 @@ class Ring(ShardingScheme):
         weights: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(alias, shards=shards, slots=slots)
-        if isinstance(vnodes, bool) or not isinstance(vnodes, int) or not 1 <= vnodes <= MAX_VNODES:
+        if type(vnodes) is not int or not 1 <= vnodes <= MAX_VNODES:
             msg = f"vnodes is {vnodes!r}; write a whole number from 1 to {MAX_VNODES}"
             raise ValueError(msg)
         points = sorted(

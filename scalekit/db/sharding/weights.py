@@ -20,7 +20,7 @@ def checked_weights(shards: Sequence[str], weights: Mapping[str, int] | None) ->
         if alias not in shards:
             msg = f"weights names {alias!r}, which is not in shards: {', '.join(shards)}"
             raise ValueError(msg)
-        if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
+        if type(weight) is not int or not 1 <= weight <= MAX_WEIGHT:
             msg = f"weights[{alias!r}] is {weight!r}; write a whole number from 1 to {MAX_WEIGHT}"
             raise ValueError(msg)
     return tuple(given.get(alias, 1) for alias in shards)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = []
+
+    operations = [
+        migrations.CreateModel(
+            name="ShardMap",
+            fields=[
+                (
+                    "group",
+                    models.CharField(
+                        db_column="shard_group", max_length=100, primary_key=True, serialize=False
+                    ),
+                ),
+                ("version", models.BigIntegerField()),
+                ("assignments", models.JSONField()),
+                ("boundaries", models.JSONField(default=list)),
+                ("changed_at", models.DateTimeField(auto_now=True)),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="KeyTraffic",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("process", models.CharField(max_length=100)),
+                ("group", models.CharField(db_column="shard_group", max_length=100)),
+                ("began_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(db_index=True)),
+                ("total", models.BigIntegerField()),
+                ("keys", models.JSONField(db_column="shard_keys", default=list)),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("process", "group"), name="scalekit_db_traffic_once"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ShardMapKey",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("group", models.CharField(db_column="shard_group", max_length=100)),
+                ("key", models.CharField(db_column="shard_key", max_length=255)),
+                ("shard", models.CharField(max_length=100)),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("group", "key"), name="scalekit_db_key_once")
+                ],
+            },
+        ),
+    ]
