@@ -19,6 +19,14 @@ class WrongShard(ScalekitError):
     """A row would be written to another shard than the one its key belongs to."""
 
 
+class CrossShardRelation(WrongShard, ValueError):
+    """Rows of different shards, or of different shard groups, would be related."""
+
+
+class ShardGroupUnknown(ScalekitError, LookupError):
+    """Neither the setting nor a model names this shard group."""
+
+
 class CrossShardQuery(ScalekitError):
     """A query would have to join tables of different databases."""
 
@@ -64,6 +72,14 @@ class ShardMapUnavailable(ScalekitError, OperationalError):
 
 class ShardMapStale(ScalekitError, OperationalError):
     """A slot has moved to another shard since this transaction began; run its block again."""
+
+
+class ShardsBeingMigrated(ScalekitError):
+    """Another process is migrating the shards. Wait for it, or leave out --no-wait to have that done here."""
+
+
+class StrayMigration(ScalekitError):
+    """A data migration would write to another database than the one it migrates."""
 
 
 class TokenRefused(ScalekitError, ValueError):
