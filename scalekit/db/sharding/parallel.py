@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -94,7 +93,7 @@ def in_these_circumstances() -> Callable[..., Any]:
         with timezone.override(zone), translation.override(language):
             return function(*args)
 
-    return partial(context.run, run)
+    return lambda function, *args: context.run(run, function, *args)
 
 
 def _send(alias: str, function: Callable[[str], T], answers: SimpleQueue[Outcome[T]]) -> bool:
