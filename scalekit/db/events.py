@@ -102,3 +102,62 @@ SPLIT_BRAIN = Event(
     labels=("alias",),
     level=logging.CRITICAL,
 )
+SHARD_MAP_CHANGED = Event(
+    "db_shard_map_changed",
+    "This process goes by a newer slot map from now on.",
+    labels=("group",),
+    level=logging.INFO,
+)
+SHARD_MAP_UNREAD = Event(
+    "db_shard_map_unread",
+    "The slot map could not be read again; this process goes on by the one it has.",
+    labels=("group",),
+    level=logging.WARNING,
+)
+HOT_KEY = Event(
+    "db_hot_key",
+    "One shard key got a large share of its group's traffic in a window of this process.",
+    labels=("group",),
+    level=logging.WARNING,
+)
+TWO_PHASE_ENDED = Event(
+    "db_two_phase_ended",
+    "A transaction over several shards was committed, rolled back or left to recovery.",
+    labels=("group", "outcome"),
+    level=None,
+)
+TRANSACTION_RECOVERED = Event(
+    "db_transaction_recovered",
+    "A prepared transaction whose coordinator is gone was committed or rolled back.",
+    labels=("alias", "outcome"),
+    level=logging.WARNING,
+)
+KEY_TRAFFIC_UNSTORED = Event(
+    "db_key_traffic_unstored",
+    "What this process has counted of shard keys could not be stored on the default database.",
+    level=logging.WARNING,
+)
+SHARD_MIGRATED = Event(
+    "db_shard_migrated",
+    "A shard has all the migrations that `migrate_shards` was to run on it.",
+    labels=("alias",),
+    seconds="seconds",
+    level=logging.INFO,
+)
+SHARD_MIGRATION_FAILED = Event(
+    "db_shard_migration_failed",
+    "A migration failed on a shard, and no further shard was begun.",
+    labels=("alias",),
+    level=logging.ERROR,
+)
+ID_LEASE_FAILED = Event(
+    "db_id_lease_failed",
+    "A process got no number to make ids with, and makes them at random for a while.",
+    level=logging.WARNING,
+)
+LOOKUP_RECLAIMED = Event(
+    "db_lookup_reclaimed",
+    "A value that is unique across shards was reserved by a writer who is gone, and is free again.",
+    labels=("model",),
+    level=logging.INFO,
+)

@@ -11,9 +11,10 @@ from django.db import router as project_routers
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.servers import read_alias
+from scalekit.db.sharding.migrating.current import HISTORICAL, primary_in_migration
+from scalekit.db.sharding.migrating.operations import runs_on
 from scalekit.db.sharding.placing import (
     group_of,
-    group_of_app,
     primary_of,
     primary_of_instance,
 )
@@ -37,6 +38,11 @@ class Router:
         return self._primary(model, hints, for_write=True)
 
     def _primary(self, model: type[Model], hints: dict[str, Any], *, for_write: bool) -> str:
+        if model.__module__ == HISTORICAL:
+            everywhere = _on_every_primary(model)
+            alias = primary_in_migration(model, for_write=for_write, on_every_primary=everywhere)
+            if alias is not None:
+                return alias
         group = group_of(model)
         if group is not None:
             return primary_of(model, group, hints.get("instance"), for_write=for_write)
@@ -93,21 +99,12 @@ class Router:
             return False
         model = hints.get("model") or _model(app_label, model_name)
         if model is None:
-            return self._allow_operation(db, app_label)
+            return runs_on(db, app_label, hints)
         group = group_of(model)
         if group is None:
             kept_out = db in cluster.shard_aliases and not _on_every_primary(model)
             return False if kept_out else None
         return any(s.group == group and s.primary.alias == db for s in cluster.shards)
-
-    def _allow_operation(self, db: str, app_label: str) -> bool | None:
-        """Run an app's own SQL and Python on a shard if any model of the app lives there."""
-        cluster = current_cluster()
-        if db not in cluster.shard_aliases:
-            return None
-        return any(
-            s.primary.alias == db and group_of_app(app_label, s.group) for s in cluster.shards
-        )
 
 
 def _on_every_primary(model: type[Model]) -> bool:

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-from io import StringIO
-
 import pytest
-from django.core.management import call_command
 from django.db import connections
 
 from scalekit.db.conf import schemes
@@ -32,21 +29,6 @@ def test_scatter_equals_one_database(sharded):
 
     scatter_oracle.fill(Order, 400, seed=11)
     assert scatter_oracle.disagreements(Order, 400, seed=12) == []
-
-
-def test_migrate_shards(sharded, postgres_shards):
-    for server in postgres_shards:
-        server.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
-        server.create_database(NAME)
-    connections.close_all()
-    out = StringIO()
-    call_command("migrate_shards", stdout=out)
-    assert "[2/2] shard_1" in out.getvalue()
-    for server in postgres_shards:
-        sql = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        tables = {row[0] for row in server.execute(sql, database=NAME)}
-        assert "photos_photo" in tables
-        assert "auth_user" not in tables
 
 
 def test_a_shard_has_replicas_of_its_own(scalekit_servers):

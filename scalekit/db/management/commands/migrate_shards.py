@@ -1,73 +1,121 @@
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
+from django.core.management.base import CommandError
 
-from scalekit.db.conf import schemes, settings
+from scalekit.core.teaching import TeachingCommand
+from scalekit.db.sharding.migrating import ledger
+from scalekit.db.sharding.migrating.applying import Target, migrate
+from scalekit.db.sharding.migrating.lock import only_one
+from scalekit.db.sharding.migrating.plans import plans
+from scalekit.db.sharding.migrating.reporting import announce, describe, report, unreachable
+from scalekit.db.sharding.migrating.running import Round
+from scalekit.db.sharding.migrating.screen import Screen
+from scalekit.db.sharding.migrating.shards import aliases_of, parts
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Callable
+
+    from scalekit.db.sharding.migrating.steps import Name, Step
 
 
-class Command(BaseCommand):
-    help = "Migrate every shard in turn; stop at the first that fails and say what was done."
+class Command(TeachingCommand):
+    help = (
+        "Migrate all shards, several at once; begin no other once one has failed.\n\n"
+        "Run `migrate` first, for the default database. Each shard is migrated by the project's own `migrate`, in\n"
+        "a thread of its own. What is done stays done: mend what failed and run the command again."
+    )
+    examples = (
+        "examples:\n"
+        "  manage.py migrate_shards                     all shards, four at once\n"
+        "  manage.py migrate_shards --canary --jobs 16  the first shard alone, then sixteen at once\n"
+        "  manage.py migrate_shards photos 0004         to this migration, as with migrate; also back to it\n"
+        "  manage.py migrate_shards --plan              what would be done\n"
+        "  manage.py migrate_shards --check             exit with 1 if a shard lacks a migration, or its tables differ\n"
+        "                                               from those of other shards or from the models\n\n"
+        "--jobs 1 runs everything in one thread, for data migrations that cannot bear others beside them."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--group", help="Only the shards of this group.")
-        parser.add_argument("--plan", action="store_true", help="Show what would be done.")
+        parser.add_argument("app_label", nargs="?", help="only this app")
+        parser.add_argument("migration_name", nargs="?", help='up or back to this one, or "zero"')
+        parser.add_argument("--group", help="only the shards of this group")
         parser.add_argument(
-            "--check", action="store_true", help="Exit with 1 if a shard has migrations to run."
+            "--jobs", type=int, default=4, metavar="N", help="shards at once (default: 4)"
+        )
+        parser.add_argument(
+            "--canary",
+            nargs="?",
+            const="",
+            metavar="ALIAS",
+            help="migrate this shard (or the first) alone, and the others only once that is well",
+        )
+        parser.add_argument("--plan", action="store_true", help="show what would be done")
+        parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if")
+        parser.add_argument("--fake", action="store_true", help="as of migrate: only note as run")
+        parser.add_argument("--fake-initial", action="store_true", help="as of migrate")
+        parser.add_argument(
+            "--no-wait", action="store_true", help="fail if another process migrates the shards"
         )
 
-    def handle(self, *_: Any, **options: Any) -> None:
-        shards = _shards(options["group"])
+    def act(self, **options: Any) -> None:
+        if options["jobs"] < 1:
+            raise CommandError(f"--jobs is {options['jobs']}; write a whole number from 1 on.")
+        shards = aliases_of(options["group"])
+        names = ("app_label", "migration_name", "fake", "fake_initial")
+        target = Target(*(options[name] for name in names))
         if options["plan"] or options["check"]:
-            pending = {alias: _pending(alias) for alias in shards}
-            self._show(pending)
-            if options["check"] and any(pending.values()):
-                raise SystemExit(1)
+            self._look(shards, target, check=options["check"])
         else:
-            self._migrate(shards, options["verbosity"])
+            with only_one(patient=not options["no_wait"], waiting=self._say_waiting) as loss:
+                self._migrate(shards, target, loss, options)
 
-    def _show(self, pending: dict[str, list[str]]) -> None:
-        for alias, migrations in pending.items():
-            self.stdout.write(f"{alias}: {', '.join(migrations) or 'nothing to do'}")
+    def _look(self, shards: list[str], target: Target, *, check: bool) -> None:
+        found = plans(shards, target)
+        failed = ledger.failures()
+        for outcome in found:
+            self.stdout.write(describe(outcome, failed))
+        if check and any(outcome.value != () for outcome in found):
+            sys.exit(1)
 
-    def _migrate(self, shards: list[str], verbosity: int) -> None:
-        for number, alias in enumerate(shards, start=1):
-            self.stdout.write(f"[{number}/{len(shards)}] {alias}", ending=" ")
-            self.stdout.flush()
-            try:
-                todo = len(_pending(alias))
-                call_command("migrate", database=alias, verbosity=max(0, verbosity - 1))
-            except Exception as error:
-                self.stdout.write("failed")
-                raise CommandError(_report(shards, number, error)) from error
-            self.stdout.write(f"{todo} migrations" if todo else "was up to date")
+    def _migrate(
+        self, shards: list[str], target: Target, loss: Callable[[], str], options: dict[str, Any]
+    ) -> None:
+        ledger.close_unfinished()
+        todo = self._todo(shards, target)
+        if len(todo) < len(shards):
+            self.stdout.write(f"Up to date: {len(shards) - len(todo)} of {len(shards)} shards.")
+        screen, notes = Screen(self, todo), ledger.Notes(loss)
 
+        def hear(step: Step) -> None:
+            notes.heard(step)
+            screen.heard(step)
+            announce(step)
 
-def _shards(group: str | None) -> list[str]:
-    if group is not None and group not in settings.SHARDING:
-        known = ", ".join(settings.SHARDING) or "none"
-        raise CommandError(f"There is no shard group {group!r}; SCALEKIT_DB_SHARDING has {known}.")
-    groups = settings.SHARDING if group is None else [group]
-    return list(dict.fromkeys(alias for name in groups for alias in schemes[name].shards))
+        work = partial(migrate, target)
+        round_ = Round(work, hear, jobs=options["jobs"], permit=notes.fault)
+        in_parts = [
+            [alias for alias in part if alias in todo] for part in parts(shards, options["canary"])
+        ]
+        try:
+            outcome = round_.over(in_parts, screen.tick)
+        finally:
+            screen.close()
+        if not outcome.well:
+            raise CommandError(report(outcome))
 
+    def _todo(self, shards: list[str], target: Target) -> dict[str, tuple[Name, ...]]:
+        """Return what is left to do, shard by shard. Raises before anything is begun if one does not answer."""
+        found = plans(shards, target)
+        faults = [outcome for outcome in found if outcome.error is not None]
+        if faults:
+            raise CommandError(unreachable(faults))
+        return {outcome.alias: outcome.value for outcome in found if outcome.value}
 
-def _pending(alias: str) -> list[str]:
-    executor = MigrationExecutor(connections[alias])
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
-
-
-def _report(shards: list[str], number: int, error: Exception) -> str:
-    done = ", ".join(shards[: number - 1]) or "none"
-    left = ", ".join(shards[number:]) or "none"
-    return (
-        f"{shards[number - 1]} failed: {str(error).strip()}\nMigrated: {done}. Not begun: {left}. "
-        "Mend it and run the command again; shards that are done are left as they are."
-    )
+    def _say_waiting(self) -> None:
+        self.stdout.write("Another process is migrating the shards; waiting for it to end.")
+        self.stdout.flush()

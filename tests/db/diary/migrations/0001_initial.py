@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import uuid
+
+from django.db import migrations, models
+
+import scalekit.db
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = ()
+
+    operations = (
+        migrations.CreateModel(
+            "Writer",
+            [
+                ("id", models.BigAutoField(primary_key=True)),
+                ("name", models.CharField(max_length=50)),
+                ("entries", models.IntegerField(default=0)),
+            ],
+        ),
+        migrations.CreateModel(
+            "Entry",
+            [
+                (
+                    "id",
+                    scalekit.db.SnowflakeField(
+                        primary_key=True, shard_group="users", shard_key="writer_id"
+                    ),
+                ),
+                ("writer_id", models.BigIntegerField()),
+                ("text", models.CharField(max_length=100)),
+            ],
+            {"base_manager_name": "sharded_base"},
+        ),
+        migrations.CreateModel(
+            "Sticker",
+            [
+                ("id", models.UUIDField(primary_key=True, default=uuid.uuid4)),
+                ("writer_id", models.BigIntegerField()),
+                ("entry", models.ForeignKey("diary.Entry", models.CASCADE, null=True)),
+            ],
+            {"base_manager_name": "sharded_base"},
+        ),
+        migrations.AddIndex(
+            "entry", models.Index(fields=["writer_id", "-id"], name="entry_of_writer")
+        ),
+    )

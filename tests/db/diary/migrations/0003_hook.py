@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from django.db import migrations
+
+from tests.db.diary import hooks
+
+
+def run(apps, schema_editor):
+    hooks.migrated(schema_editor.connection.alias, apps)
+
+
+class Migration(migrations.Migration):
+    dependencies = (("diary", "0002_words"),)
+
+    operations = (
+        migrations.RunPython(run, migrations.RunPython.noop, hints={"model_name": "entry"}),
+    )
