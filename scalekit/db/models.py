@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from scalekit.db.sharding.hot_keys.models import KeyTraffic
+from scalekit.db.sharding.id_leases.models import IdLease
+from scalekit.db.sharding.lookup_index.models import ShardLookup
 from scalekit.db.sharding.mapping.models import ShardMap, ShardMapKey
 from scalekit.db.sharding.migrating.models import ShardMigration
 
-__all__ = ["KeyTraffic", "ShardMap", "ShardMapKey", "ShardMigration"]
+__all__ = [
+    "IdLease",
+    "KeyTraffic",
+    "ShardLookup",
+    "ShardMap",
+    "ShardMapKey",
+    "ShardMigration",
+]

@@ -10,6 +10,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="IdLease",
+            fields=[
+                ("number", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("holder", models.CharField(max_length=32)),
+                ("until_ms", models.BigIntegerField()),
+            ],
+            options={
+                "verbose_name": "lease of ids",
+                "verbose_name_plural": "leases of ids",
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
             name="ShardMap",
             fields=[
                 (
@@ -21,6 +34,7 @@ class Migration(migrations.Migration):
                 ("version", models.BigIntegerField()),
                 ("assignments", models.JSONField()),
                 ("boundaries", models.JSONField(default=list)),
+                ("live", models.BooleanField(default=True)),
                 ("changed_at", models.DateTimeField(auto_now=True)),
             ],
             options={
@@ -48,6 +62,35 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("process", "group"), name="scalekit_db_traffic_once"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ShardLookup",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("model", models.CharField(max_length=255)),
+                ("field", models.CharField(max_length=63)),
+                ("digest", models.CharField(max_length=64)),
+                ("shard_key", models.CharField(max_length=255)),
+                ("row", models.CharField(max_length=255)),
+            ],
+            options={
+                "verbose_name": "value that is unique across shards",
+                "verbose_name_plural": "values that are unique across shards",
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(fields=["model", "field", "row"], name="scalekit_db_lookup_row")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("model", "field", "digest"), name="scalekit_db_lookup_once"
                     )
                 ],
             },

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from scalekit.db.exceptions import CrossShardQuery, SeveralShards, ShardKeyRequired, WrongShard
+from scalekit.db.conf import settings
+from scalekit.db.exceptions import (
+    CrossShardQuery,
+    CrossShardRelation,
+    SeveralShards,
+    ShardGroupUnknown,
+    ShardKeyRequired,
+    WrongShard,
+)
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -18,6 +27,25 @@ def key_required(model: type[Model], key: str | None, group: str | None) -> Shar
         f"all shards with {name}.objects.scatter()."
     )
     return ShardKeyRequired(msg)
+
+
+def group_unknown(group: str) -> ShardGroupUnknown:
+    close = get_close_matches(str(group), settings.SHARDING, n=1)
+    hint = (
+        f"Did you mean {close[0]!r}?" if close else "Write the shard_group of the models you ask."
+    )
+    msg = f"There is no shard group {group!r}; SCALEKIT_DB_SHARDING has {', '.join(settings.SHARDING) or 'none'}. {hint}"
+    return ShardGroupUnknown(msg)
+
+
+def apart(one: Model, other: Model, homes: tuple[Any, Any]) -> CrossShardRelation:
+    names = f"{type(one).__name__} {one.pk}", f"{type(other).__name__} {other.pk}"
+    msg = (
+        f"{names[0]} ({homes[0]}) and {names[1]} ({homes[1]}) cannot be related: a database knows the rows of its "
+        "own shard alone. Give both the same shard key; or keep the other row's id in a column that is no "
+        "foreign key and read that row by a query of its own."
+    )
+    return CrossShardRelation(msg)
 
 
 def several_shards(model: type[Model], shards: list[str]) -> SeveralShards:
@@ -53,6 +81,46 @@ def away_from_home(instance: Model, home: str, alias: str) -> WrongShard:
         "new key and delete the old one."
     )
     return WrongShard(msg)
+
+
+def join_elsewhere(model: Any, other: Any) -> CrossShardQuery:
+    one, two = model.__name__, other.__name__
+    msg = (
+        f"A query on {one} cannot join {two}, whose rows live on another database. Read them by queries of "
+        f"their own: prefetch_related() in place of select_related(), or ids first, as in "
+        f"filter(..._id__in=list({two}.objects.filter(...).values_list('pk', flat=True))). To join them for good: "
+        f"copy the columns needed to {one}; let {two} share its shard group and key; or make it a ReferenceModel."
+    )
+    return CrossShardQuery(msg)
+
+
+def join_from_outside(model: Any, other: Any) -> CrossShardQuery:
+    one, two = model.__name__, other.__name__
+    msg = (
+        f"A query on {one} cannot join {two}, whose rows are spread over shards. Ask {two} first, as in "
+        f"{one}.objects.filter(pk__in=list({two}.objects.scatter().filter(...).values_list(..., flat=True))); or keep "
+        f"what you filter by in a column of {one}."
+    )
+    return CrossShardQuery(msg)
+
+
+def join_back_from_reference(model: Any, reference: Any, other: Any) -> CrossShardQuery:
+    one, two = model.__name__, other.__name__
+    msg = (
+        f"A query on {one} cannot join {two} by way of {reference.__name__}: each shard has all rows of the latter, but of "
+        f"{two} its own alone, so those of other shards would be missing. Ask {two}.objects.scatter() first and "
+        f"filter {one} by the ids it gives."
+    )
+    return CrossShardQuery(msg)
+
+
+def union_elsewhere(model: Any, other: Any) -> CrossShardQuery:
+    one = "an unsharded model" if model is None else model.__name__
+    msg = (
+        f"A query on {one} cannot be combined with one on {other.__name__}, whose rows live on another database. "
+        "Evaluate both and combine the lists, as in [*one, *other]."
+    )
+    return CrossShardQuery(msg)
 
 
 def subquery_elsewhere(outer: Any, inner: Any) -> CrossShardQuery:

@@ -9,13 +9,10 @@ from django.db.models.lookups import Exact, In
 from django.db.models.sql.query import Query
 
 from scalekit.db.conf import schemes
-from scalekit.db.sharding.lookups import and_lookups, slots_of_query
-from scalekit.db.sharding.placing import (
-    declared_group,
-    declared_key,
-    group_of,
-    primary_of_context,
-)
+from scalekit.db.sharding.declarations import declaration_of, declared_group, is_reference
+from scalekit.db.sharding.joins import is_within_reach
+from scalekit.db.sharding.lookups import and_lookups, shards_of_query
+from scalekit.db.sharding.placing import primary_of_context
 from scalekit.db.sharding.refusals import subquery_elsewhere, subquery_untied
 
 if TYPE_CHECKING:
@@ -33,9 +30,14 @@ def check_subqueries(
     no shard mean its rows.
     """
     for inner, lookup in _subqueries(query):
-        if group_of(inner.model) != group:  # type: ignore[arg-type]  # set by now
+        if not is_within_reach(inner.model, group):  # type: ignore[arg-type]  # set by now
             raise subquery_elsewhere(query.model, inner.model)
-        if not _tied(inner, lookup) and not _all_on(inner, group, primary, explicit=explicit):
+        whole = is_reference(inner.model)  # type: ignore[arg-type]  # set by now
+        if (
+            not whole
+            and not _tied(inner, lookup)
+            and not _all_on(inner, group, primary, explicit=explicit)
+        ):
             raise subquery_untied(query.model, inner.model)
         check_subqueries(inner, group, primary, explicit=explicit)
 
@@ -66,12 +68,14 @@ def _subqueries(query: Query) -> Iterator[tuple[Query, Any]]:
 
 
 def _all_on(inner: Query, group: str, primary: str | None, *, explicit: bool) -> bool:
+    if schemes[group].spreads_itself:
+        return True
     if primary is None:
         return False
-    slots = slots_of_query(inner, schemes[group])
-    if slots is None:
+    shards = shards_of_query(inner, group)
+    if shards is None:
         return explicit or primary_of_context(group) == primary
-    return {schemes[group].shard_for_slot(slot) for slot in slots} <= {primary}
+    return set(shards) <= {primary}
 
 
 def _tied(inner: Query, lookup: Any) -> bool:
@@ -112,4 +116,4 @@ def _place(field: Field[Any, Any]) -> Any:
         row = row.target_field
     if row is not field or field.primary_key:
         return row
-    return group if field.name == declared_key(field.model) else None
+    return group if field == declaration_of(field.model).own_key else None

@@ -14,6 +14,7 @@ class ShardMap(models.Model):
     version = models.BigIntegerField()
     assignments = models.JSONField()  # [[alias, how many slots in a row], ...]
     boundaries = models.JSONField(default=list)  # of `Ranges` alone
+    live = models.BooleanField(default=True)  # False while the rows still lie unsharded
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:  # noqa: D106 - Django's

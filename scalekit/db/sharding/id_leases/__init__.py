@@ -1,0 +1,1 @@
+"""Which numbers processes make their ids with: `leasing` takes one, `models` is the table of them."""

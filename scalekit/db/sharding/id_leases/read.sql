@@ -1,0 +1,1 @@
+SELECT number, until_ms FROM scalekit_db_idlease
