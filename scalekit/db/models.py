@@ -7,6 +7,7 @@ from scalekit.db.sharding.id_leases.models import IdLease
 from scalekit.db.sharding.lookup_index.models import ShardLookup
 from scalekit.db.sharding.mapping.models import ShardMap, ShardMapKey
 from scalekit.db.sharding.migrating.models import ShardMigration
+from scalekit.db.sharding.splitting.models import SplitTable
 
 __all__ = [
     "IdLease",
@@ -15,4 +16,5 @@ __all__ = [
     "ShardMap",
     "ShardMapKey",
     "ShardMigration",
+    "SplitTable",
 ]

@@ -152,4 +152,29 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="SplitTable",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("group", models.CharField(db_column="shard_group", max_length=100)),
+                ("table", models.CharField(max_length=100)),
+                ("last_id", models.CharField(blank=True, max_length=100)),
+                ("copied", models.BigIntegerField(default=0)),
+                ("done", models.BooleanField(default=False)),
+                ("verified_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("group", "table"), name="scalekit_db_split_once"
+                    )
+                ],
+            },
+        ),
     ]

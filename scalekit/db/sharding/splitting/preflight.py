@@ -1,0 +1,84 @@
+"""What stands in the way of splitting a group's tables; looked at before anything is changed."""
+# ruff: noqa: SLF001 - _meta is Django's documented API
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections, models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scalekit.db.sharding.splitting.copying import Mover
+    from scalekit.db.sharding.splitting.tables import Table
+
+
+def obstacles(mover: Mover) -> Iterator[str]:
+    """Return what has to be mended first, a sentence each with what to do."""
+    aliases = (mover.source, *mover.scheme.shards)
+    other = [alias for alias in aliases if connections[alias].vendor != "postgresql"]
+    if other:
+        yield (
+            f"{', '.join(other)}: tables are split live on PostgreSQL alone. Elsewhere stop the site, and copy "
+            "with dumpdata and loaddata."
+        )
+        return
+    if not mover.scheme.starts_on:
+        yield (
+            f"The group {mover.group!r} has its rows on the shards from the start. Add "
+            '"starts_on": "default" to its OPTIONS and deploy that first.'
+        )
+        return
+    for table in mover.tables:
+        yield from _of_table(mover, table)
+    yield from _of_references(mover)
+
+
+def _of_table(mover: Mover, table: Table) -> Iterator[str]:
+    if not table.key:
+        yield f"{table.model.__name__} names no shard key. Set shard_key."
+        return
+    columns = {alias: _columns(alias, table) for alias in (mover.source, *mover.scheme.shards)}
+    for alias, found in columns.items():
+        missing = [column for column in table.columns if column not in found]
+        if missing:
+            yield (
+                f"{table.name} on {alias} has no {', '.join(missing)}. Run manage.py "
+                + ("migrate." if alias == mover.source else "migrate_shards.")
+            )
+    null = table.rows(mover.source).filter(**{f"{table.key}__isnull": True}).count()
+    if null and not any(c for c in columns.values() if not c):
+        yield (
+            f"{null} rows of {table.name} have no shard key ({table.key}). Fill it in: "
+            f"manage.py shard_tables backfill {table.model._meta.label} FIELD --from PATH."
+        )
+
+
+def _of_references(mover: Mover) -> Iterator[str]:
+    """Rows that refer to each other within a table, or in a circle, would not arrive in order."""
+    order = [table.model for table in mover.tables]
+    for table in mover.tables:
+        for field in table.model._meta.concrete_fields:
+            other: Any = field.related_model
+            if other not in order or not field.db_constraint:  # type: ignore[attr-defined]  # a foreign key
+                continue
+            if order.index(other) >= order.index(table.model):
+                yield (
+                    f"{field} refers to rows that may come later. Give it db_constraint=False until the switch."
+                )
+            if not isinstance(field, models.ForeignKey) or _cascades(field):
+                yield f"{field} deletes in the database (DB_CASCADE); copying deletes and inserts. Use CASCADE."
+
+
+def _cascades(field: Any) -> bool:
+    return getattr(field.remote_field.on_delete, "__name__", "").startswith("DB_")
+
+
+def _columns(alias: str, table: Table) -> set[str]:
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        if table.name not in connection.introspection.table_names(cursor):
+            return set()
+        found = connection.introspection.get_table_description(cursor, table.name)
+    return {column.name for column in found}
