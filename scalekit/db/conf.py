@@ -11,6 +11,8 @@ from scalekit.db.balancing.base import Balancer
 from scalekit.db.discovery.base import Discovery
 from scalekit.db.pinning.base import Pinning
 from scalekit.db.sharding.base import ShardingScheme
+from scalekit.db.sharding.mapping.key_store import StoredKeys
+from scalekit.db.sharding.mapping.loading import StoredMap
 
 SECONDS: tuple[type, ...] = (int, float)
 Plugs = dict[str, dict[str, Any]]
@@ -24,8 +26,16 @@ def _not_negative(value: float) -> bool:
     return value >= 0 and math.isfinite(value)
 
 
+def _is_share(value: float) -> bool:
+    return 0 < value <= 1
+
+
 def _has_default(plugs: Plugs) -> bool:
     return "default" in plugs
+
+
+def _are_names(value: list[str]) -> bool:
+    return all(isinstance(name, str) for name in value)
 
 
 class DbSettings(Settings):
@@ -112,6 +122,44 @@ class DbSettings(Settings):
         "Dotted path of a function: request -> {group: key}, the shards a request works on.",
         kind=str,
     )
+    SHARD_LOCK = Setting[bool](
+        True,
+        "Whether a request that ShardSelector has given a shard may use no other of that group.",
+        kind=bool,
+    )
+    SHARD_MAP_SECONDS = Setting[float](
+        5.0,
+        "Seconds after which a process reads the stored slot map again, in the background.",
+        kind=SECONDS,
+        valid=_positive,
+        expected="a positive number",
+    )
+    HOT_KEYS = Setting[bool](
+        True,
+        "Whether each process counts which shard keys it is asked for most, and stores that each window.",
+        kind=bool,
+    )
+    HOT_KEY_SECONDS = Setting[float](
+        60.0,
+        "Seconds of a window in which shard keys are counted.",
+        kind=SECONDS,
+        valid=_positive,
+        expected="a positive number",
+    )
+    HOT_KEY_SHARE = Setting[float](
+        0.1,
+        "The share of its group's traffic above which one key is announced as hot.",
+        kind=SECONDS,
+        valid=_is_share,
+        expected="a number above 0, up to 1",
+    )
+    ID_LEASE_SECONDS = Setting[float](
+        60.0,
+        "Seconds for which a process leases its share of snowflake ids; 0 is never, and ids may then collide.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
+    )
     SHARD_THREADS = Setting[int](
         4,
         "Threads of a process for each shard, by which it asks several shards at once; each holds a connection.",
@@ -120,13 +168,46 @@ class DbSettings(Settings):
         expected="a positive whole number",
     )
 
+    TWO_PHASE = Setting[list[str]](
+        list,
+        "The shard groups in which two_phase() may be used; `recover_transactions` then has to run regularly.",
+        kind=(list, tuple),
+        valid=_are_names,
+        expected="a list of shard groups",
+    )
+    TWO_PHASE_GRACE = Setting[float](
+        60.0,
+        "Seconds after which `recover_transactions` rolls back what was prepared and never decided.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
+    )
+
 
 settings = DbSettings()
 
 balancers = Backends[Balancer]("SCALEKIT_DB_BALANCER", Balancer, lambda: settings.BALANCER)  # type: ignore[type-abstract]  # the base of what is loaded
 pinnings = Backends[Pinning]("SCALEKIT_DB_PINNING", Pinning, lambda: settings.PINNING)  # type: ignore[type-abstract]  # the base of what is loaded
 discoveries = Backends[Discovery]("SCALEKIT_DB_DISCOVERY", Discovery, lambda: settings.DISCOVERY)  # type: ignore[type-abstract]  # the base of what is loaded
-schemes = Backends[ShardingScheme](
+
+
+class Schemes(Backends[ShardingScheme]):
+    """The scheme of each shard group, which asks the stored map where a slot lies."""
+
+    def stored_maps(self) -> list[StoredMap]:
+        """Return the stored maps that this process may have read."""
+        stored = [scheme.stored for scheme in list(self._made.values())]
+        return [found for found in stored if isinstance(found, StoredMap)]
+
+    def _make(self, alias: str) -> ShardingScheme:
+        scheme = super()._make(alias)
+        if not scheme.spreads_itself:
+            scheme.stored = StoredMap(scheme, lambda: settings.SHARD_MAP_SECONDS)
+            scheme.stored_keys = StoredKeys(scheme)
+        return scheme
+
+
+schemes = Schemes(
     "SCALEKIT_DB_SHARDING",
     ShardingScheme,  # type: ignore[type-abstract]  # the base of what is loaded
     lambda: settings.SHARDING,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import InternalError, OperationalError
+from django.db import IntegrityError, InternalError, OperationalError
 
 from scalekit.core.exceptions import ScalekitError
 
@@ -66,6 +66,10 @@ class ShardMapConflict(ScalekitError):
     """The slot map was changed by somebody else meanwhile, so this change was not made."""
 
 
+class ShardMapInvalid(ScalekitError, ValueError):
+    """The slot map has no such slot, shard or range."""
+
+
 class ShardMapUnavailable(ScalekitError, OperationalError):
     """The slot map cannot be read, and this process has not read it before."""
 
@@ -82,6 +86,33 @@ class StrayMigration(ScalekitError):
     """A data migration would write to another database than the one it migrates."""
 
 
+class CrossShardTransaction(ScalekitError):
+    """A transaction would write to two shards, which could not be committed as one."""
+
+
+class TwoPhaseUnavailable(ScalekitError):
+    """A group's shards cannot be committed together."""
+
+
+class TransactionRolledBack(ScalekitError, OperationalError):
+    """A transaction over several shards was rolled back on all of them; run its block again."""
+
+
+class TransactionInDoubt(ScalekitError, OperationalError):
+    """A transaction over several shards waits for `recover_transactions`.
+
+    `committed` is True if its outcome is settled and a shard has yet to be told, None if nobody knows it now.
+    """
+
+    def __init__(self, message: str = "", *, committed: bool | None = None) -> None:
+        super().__init__(message)
+        self.committed = committed
+
+
+class WriteOnCopy(WrongShard):
+    """A row of a reference table would be written to a shard, which has a copy; write it on `default`."""
+
+
 class TokenRefused(ScalekitError, ValueError):
     """A consistency token is forged, damaged or absurd."""
 
@@ -96,3 +127,15 @@ class PrimaryDown(ScalekitError, OperationalError):
 
 class StalePrimary(ScalekitError, OperationalError):
     """A server takes writes although another was promoted in its place."""
+
+
+class SplitRefused(ScalekitError):
+    """A table cannot be copied to shards, or handed over to them, as things are."""
+
+
+class LookupTaken(ScalekitError, IntegrityError):
+    """Another row, perhaps of another shard, has a value that is unique across shards."""
+
+
+class LookupUnsupported(ScalekitError):
+    """A write to a column in shard_lookups does not say which values the rows will have."""

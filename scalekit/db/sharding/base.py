@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scalekit.core.exceptions import SettingInvalid
 from scalekit.db.exceptions import KeyDecides
@@ -18,22 +18,37 @@ __all__ = ["MAX_SLOTS", "ShardKey", "ShardingScheme", "stable_hash"]
 MAX_SLOTS = 4096  # an id has 12 bits for its slot
 
 
+class KeyStore(Protocol):
+    """Where the shards of single keys are kept, by `canonical_text`."""
+
+    def shard_of(self, text: str) -> str | None:
+        """Return the shard of a key, None while it has none."""
+
+    def place(self, text: str) -> str:
+        """Give a new key to the shard that has the fewest keys, and return it."""
+
+
 class ShardingScheme(ABC):
     """Where the rows of a key live.
 
     A key never moves between slots; slots may move between shards. That is why ids hold a slot. A scheme says
     where slots begin (`initial_shard`); once a map is stored, that decides.
 
-    `slots` is a power of two up to 4096, so that the slot inside an id stays right whatever it is.
+    `slots` is a power of two up to 4096, so that the slot inside an id stays right whatever it is. `starts_on`
+    names the alias on which the rows of a table that is still to be sharded lie: the map begins as not `live`.
     """
 
     keyed = False
     """Whether the key decides and not its slot, so that `shard_for_slot` has no answer."""
+    looks_up_keys = False
+    """Whether keys are looked up one by one, and not read together with the map."""
 
     spreads_itself = False
     """Whether the engine behind the one alias spreads the rows, so that no query has to name a shard."""
 
-    def __init__(self, alias: str, *, shards: Sequence[str], slots: int = MAX_SLOTS) -> None:
+    def __init__(
+        self, alias: str, *, shards: Sequence[str], slots: int = MAX_SLOTS, starts_on: str = ""
+    ) -> None:
         if isinstance(shards, str) or not shards or not all(isinstance(s, str) for s in shards):
             msg = f"shards is {shards!r}; write a list of aliases of DATABASES"
             raise ValueError(msg)
@@ -53,10 +68,15 @@ class ShardingScheme(ABC):
         if len(shards) > slots:
             msg = f"{len(shards)} shards cannot share {slots} slots; write more slots"
             raise ValueError(msg)
+        if type(starts_on) is not str or starts_on in shards:
+            msg = f"starts_on is {starts_on!r}; write the alias on which the rows lie unsharded, or leave it out"
+            raise ValueError(msg)
         self.alias, self.shards, self.slots = alias, tuple(shards), slots
+        self.starts_on = starts_on
+        self.stored: Callable[[], SlotMap] | None = None  # called whenever a shard is looked up
+        self.stored_keys: KeyStore | None = None  # asked for keys that are not read with the map
         self._map: SlotMap | None = None
         self._strays: tuple[SlotMap | None, dict[int, tuple[str, ...]]] = (None, {})
-        self._stored: Callable[[], SlotMap] | None = None
 
     @abstractmethod
     def initial_shard(self, slot: int) -> str:
@@ -65,19 +85,16 @@ class ShardingScheme(ABC):
     @property
     def map(self) -> SlotMap:
         """The map that decides: the stored one, else that of the options."""
-        if self._stored is not None:
-            return self._stored()
+        if self.stored is not None:
+            return self.stored()
         if self._map is None:
             self._map = self.initial_map()
         return self._map
 
     def initial_map(self) -> SlotMap:
         """Return the map of the options alone, which is version 0."""
-        return SlotMap(0, tuple(self.initial_shard(slot) for slot in range(self.slots)))
-
-    def read_map_from(self, stored: Callable[[], SlotMap] | None) -> None:
-        """Let `stored` answer which map decides; it is called whenever a shard is looked up."""
-        self._stored = stored
+        aliases = tuple(self.initial_shard(slot) for slot in range(self.slots))
+        return SlotMap(0, aliases, live=not self.starts_on)
 
     def check_map(self, found: SlotMap) -> None:
         """Raise `SettingInvalid` if the options do not fit a stored map."""
@@ -87,11 +104,10 @@ class ShardingScheme(ABC):
                 f"the stored map has rows on {', '.join(missing)}, which shards does not name; add "
                 "it again, and move its slots away before it is removed"
             )
-        mine = self.initial_map()
-        if len(found.assignments) != len(mine.assignments) or found.boundaries != mine.boundaries:
+        if not self._fits(found):
             raise self._unfit(
-                "slots and boundaries cannot change once a map is stored (manage.py shard_map show "
-                f"{self.alias})"
+                f"the stored map has {len(found.assignments)} slots and {len(found.boundaries)} boundaries; write "
+                "the BACKEND and the slots that it was made with, since a key never changes its slot"
             )
 
     def slot(self, key: ShardKey) -> int:
@@ -141,12 +157,21 @@ class ShardingScheme(ABC):
             self._strays = found, strays
         return strays
 
+    def _fits(self, found: SlotMap) -> bool:
+        return len(found.assignments) == self.slots and not found.boundaries
+
     def _unfit(self, why: str) -> SettingInvalid:
         return SettingInvalid(f"SCALEKIT_DB_SHARDING[{self.alias!r}]: {why}.")
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what reads the map: a copy in another process answers by the map of the original."""
-        return {**self.__dict__, "_map": self.map, "_stored": None, "_strays": (None, {})}
+        return {
+            **self.__dict__,
+            "_map": self.map,
+            "stored": None,
+            "stored_keys": None,
+            "_strays": (None, {}),
+        }
 
 
 def _is_power_of_two(slots: object) -> bool:

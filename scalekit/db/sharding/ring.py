@@ -26,10 +26,11 @@ class Ring(ShardingScheme):
         *,
         shards: Sequence[str],
         slots: int = MAX_SLOTS,
+        starts_on: str = "",
         vnodes: int = 160,
         weights: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__(alias, shards=shards, slots=slots)
+        super().__init__(alias, shards=shards, slots=slots, starts_on=starts_on)
         if type(vnodes) is not int or not 1 <= vnodes <= MAX_VNODES:
             msg = f"vnodes is {vnodes!r}; write a whole number from 1 to {MAX_VNODES}"
             raise ValueError(msg)

@@ -25,9 +25,10 @@ class Slots(ShardingScheme):
         *,
         shards: Sequence[str],
         slots: int = MAX_SLOTS,
+        starts_on: str = "",
         weights: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__(alias, shards=shards, slots=slots)
+        super().__init__(alias, shards=shards, slots=slots, starts_on=starts_on)
         self._ends = tuple(accumulate(checked_weights(self.shards, weights)))
         if self._ends[-1] > slots:
             msg = (

@@ -14,13 +14,15 @@ class SlotMap:
     """Which shard holds each slot, and each key that has a shard of its own.
 
     Version 0 is what the settings alone say. For `Ranges`, `assignments` are those of its ranges, whose first
-    keys are `boundaries`. `directory` goes by `canonical_text`.
+    keys are `boundaries`. `directory` goes by `canonical_text`. While it is not `live`, the group's rows still lie
+    unsharded, all on one alias.
     """
 
     version: int
     assignments: tuple[str, ...]
     directory: Mapping[str, str] = field(default_factory=dict)
     boundaries: tuple[str, ...] = ()
+    live: bool = True
 
     def shards(self) -> tuple[str, ...]:
         """Return every shard that holds a slot or a key, each once."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeVar
+
+from django.db import DatabaseError, connections
+
+from scalekit.db.cluster import current_cluster
+from scalekit.db.conf import schemes
+from scalekit.db.exceptions import ShardMapStale
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,6 +18,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STALE = "SK001"  # what the fence of a slot that has moved raises, on the shard that it has left
+# A fence goes up a moment before the map says where the slot has gone.
+PATIENCE = 2.0  # seconds
+PAUSE = 0.05
 
 
 def retry_when_stale(function: Callable[[], T]) -> T:
@@ -18,4 +29,56 @@ def retry_when_stale(function: Callable[[], T]) -> T:
     Inside a transaction on a shard nothing is called twice: the map is read anew and `ShardMapStale` raised,
     whose block may then be run again.
     """
-    return function()
+    before = _versions()
+    try:
+        return function()
+    except DatabaseError as error:
+        if not is_stale(error):
+            raise
+        if _in_transaction():
+            _reload()
+            raise ShardMapStale from error
+        if not _changed_since(before):
+            raise _stuck() from error
+    try:
+        return function()
+    except DatabaseError as error:
+        raise (ShardMapStale() if is_stale(error) else error) from error.__cause__
+
+
+def is_stale(error: BaseException) -> bool:
+    """Return whether a shard has refused a statement because its slot has moved."""
+    return getattr(error.__cause__, "sqlstate", None) == STALE
+
+
+def _versions() -> list[int | None]:
+    return [stored.version for stored in schemes.stored_maps()]
+
+
+def _reload() -> None:
+    for stored in schemes.stored_maps():
+        stored.reload()
+
+
+def _changed_since(before: list[int | None]) -> bool:
+    """Read the maps until one has changed; False if that takes too long."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        _reload()
+        if _versions() != before:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(PAUSE)
+
+
+def _in_transaction() -> bool:
+    shards = current_cluster().shard_aliases
+    return any(is_open(c) for c in connections.all(initialized_only=True) if c.alias in shards)
+
+
+def _stuck() -> ShardMapStale:
+    return ShardMapStale(
+        f"A shard says that a slot has left it, but for {PATIENCE:g} s the slot map has not said where it went. "
+        "See manage.py shard_map show, and whether a move was broken off."
+    )

@@ -1,0 +1,1 @@
+SELECT version, assignments, boundaries, live FROM scalekit_db_shardmap WHERE shard_group = %s

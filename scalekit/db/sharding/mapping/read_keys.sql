@@ -1,0 +1,1 @@
+SELECT shard_key, shard FROM scalekit_db_shardmapkey WHERE shard_group = %s
