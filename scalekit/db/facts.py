@@ -13,6 +13,8 @@ from scalekit.core.context import Fact, current_unit
 from scalekit.db.conf import settings
 from scalekit.db.pins import MAX_PINS, Pin, Pins, load_pins, merged
 
+MAX_SHARD_TEXT = 300  # characters of a key or alias that a message may carry
+
 
 @dataclass(slots=True)
 class Dealings:
@@ -52,29 +54,34 @@ def load_carried_pins(raw: Any) -> Pins:
     }
 
 
-def load_shards(raw: Any) -> dict[str, int]:
-    """Return shard group -> slot, as it travelled with a message."""
+def load_shards(raw: Any) -> dict[str, int | str]:
+    """Return shard group -> slot, ``key:`` and a key or ``shard:`` and an alias, as it travelled with a message."""
     if not isinstance(raw, Mapping) or len(raw) > MAX_PINS:
         raise TypeError("shards are no small mapping")
-    for group, slot in raw.items():
-        if not isinstance(group, str) or isinstance(slot, bool) or not isinstance(slot, int):
-            raise TypeError("a shard is no pair of group and slot")
-        if not 0 <= slot < 1 << 12:
+    for group, bound in raw.items():
+        if not isinstance(group, str) or isinstance(bound, bool):
+            raise TypeError("a shard group is no text")
+        if isinstance(bound, str):
+            if not bound.startswith(("key:", "shard:")) or len(bound) > MAX_SHARD_TEXT:
+                raise ValueError("there is no such key or shard")
+        elif not isinstance(bound, int):
+            raise TypeError("a shard is neither slot, key nor alias")
+        elif not 0 <= bound < 1 << 12:
             raise ValueError("there is no such slot")
     return dict(raw)
 
 
-def shards_for(group: str | None, key: Any) -> dict[str, int]:
+def shards_for(group: str | None, key: Any) -> dict[str, int | str]:
     """Return the shards of this unit of work, with that of `key` in `group`; in the only group, if None."""
     from scalekit.db.exceptions import ShardKeyRequired
-    from scalekit.db.sharding.placing import slot_of_key
+    from scalekit.db.sharding.placing import binding_of
 
     if group is None and len(settings.SHARDING) != 1:
         raise ShardKeyRequired(
             f"Name the group: SCALEKIT_DB_SHARDING has {', '.join(settings.SHARDING) or 'none'}."
         )
     group = next(iter(settings.SHARDING)) if group is None else group
-    return {**SHARDS.get(), group: slot_of_key(group, key)}
+    return {**SHARDS.get(), group: binding_of(group, key)}
 
 
 def _without_kept_replicas(done: Dealings | None) -> Dealings | None:
@@ -84,8 +91,10 @@ def _without_kept_replicas(done: Dealings | None) -> Dealings | None:
 
 
 PINS: Fact[Pins] = Fact("db_pins", {}, portable=True, load=load_carried_pins, merge=merged)
-SHARDS: Fact[dict[str, int]] = Fact("db_shards", {}, portable=True, load=load_shards)
-SHARDS_FOR: Fact[Callable[[str | None, Any], dict[str, int]]] = Fact("db_shards_for", shards_for)
+SHARDS: Fact[dict[str, int | str]] = Fact("db_shards", {}, portable=True, load=load_shards)
+SHARDS_FOR: Fact[Callable[[str | None, Any], dict[str, int | str]]] = Fact(
+    "db_shards_for", shards_for
+)
 REQUEST_SHARDS: Fact[Callable[[], Mapping[str, Any]] | None] = Fact("db_request_shards", None)
 _pinning = threading.Lock()
 DEALINGS: Fact[Dealings | None] = Fact("db_dealings", None, renew=_without_kept_replicas)

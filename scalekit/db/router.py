@@ -14,10 +14,12 @@ from scalekit.db.servers import read_alias
 from scalekit.db.sharding.migrating.current import HISTORICAL, primary_in_migration
 from scalekit.db.sharding.migrating.operations import runs_on
 from scalekit.db.sharding.placing import (
+    AnyShard,
     group_of,
     primary_of,
     primary_of_instance,
 )
+from scalekit.db.sharding.refusals import apart
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -30,7 +32,8 @@ class Router:
         if not current_cluster().active:
             return None
         primary = self._primary(model, hints, for_write=False)
-        return read_alias(primary) if primary in current_cluster().primaries else primary
+        is_server = not isinstance(primary, AnyShard) and primary in current_cluster().primaries
+        return read_alias(primary) if is_server else primary
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
         if not current_cluster().active:
@@ -68,14 +71,21 @@ class Router:
         return DEFAULT_DB_ALIAS if is_guest else owner
 
     def allow_relation(self, one: Model, other: Model, **_: Any) -> bool | None:
-        """Allow what lives together; also a sharded row's plain reference to an unsharded one."""
+        """Allow what lives together; also a sharded row's plain reference to an unsharded one.
+
+        Raises `CrossShardRelation`, a ValueError as Django's own, with what to do.
+        """
         if not current_cluster().active:
             return None
         # __class__ and not type(): request.user is a lazy object that stands for a User.
         groups = group_of(one.__class__), group_of(other.__class__)
         if groups[0] != groups[1]:
-            return None in groups
+            if None not in groups:
+                raise apart(one, other, groups)
+            return True
         homes = self._home(one), self._home(other)
+        if groups[0] is not None and None not in homes and homes[0] != homes[1]:
+            raise apart(one, other, homes)
         return None in homes or homes[0] == homes[1]
 
     def _home(self, instance: Model) -> str | None:

@@ -105,16 +105,20 @@ class using_replica(Using):  # noqa: N801 - reads as a verb, like contextlib's
 
 
 class using_shard(Using):  # noqa: N801 - reads as a verb, like contextlib's
-    """Send queries of `group` that name no shard to the shard of `key`."""
+    """Send queries of `group` that name no shard to the shard of `key`.
+
+    Raises `ShardGroupUnknown` for a group that neither the setting nor a model names.
+    """
 
     def __init__(self, group: str, key: ShardKey) -> None:
         self.group, self.key = group, key
 
     def _binding(self) -> Binding[Any]:
         from scalekit.db.facts import SHARDS
-        from scalekit.db.sharding.placing import slot_of_key
+        from scalekit.db.sharding.placing import binding_of
 
-        return SHARDS.bind({**SHARDS.get(), self.group: slot_of_key(self.group, self.key)})
+        _require_group(self.group)
+        return SHARDS.bind({**SHARDS.get(), self.group: binding_of(self.group, self.key)})
 
 
 class on_every_shard(Using):  # noqa: N801 - reads as a verb, like contextlib's
@@ -135,11 +139,11 @@ class on_every_shard(Using):  # noqa: N801 - reads as a verb, like contextlib's
         raise TypeError(msg)
 
     def __iter__(self) -> Iterator[str]:
-        from scalekit.db.facts import SHARDS
-        from scalekit.db.sharding.placing import first_slots
+        from scalekit.db.sharding.placing import on_shard, shards_of
 
-        for alias, slot in first_slots(self.group):
-            with SHARDS.bind({**SHARDS.get(), self.group: slot}):
+        _require_group(self.group)
+        for alias in shards_of(self.group):
+            with on_shard(self.group, alias):
                 yield alias
 
     def _sync(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,6 +168,14 @@ def settled(result: Any) -> Any:
 
     is_unread = isinstance(result, QuerySet) and result._result_cache is None
     return result.using(result.db) if is_unread else result
+
+
+def _require_group(group: str) -> None:
+    from scalekit.db.sharding.declarations import is_group
+    from scalekit.db.sharding.refusals import group_unknown
+
+    if not is_group(group):
+        raise group_unknown(group)
 
 
 def _alias(alias: Any) -> str | None:

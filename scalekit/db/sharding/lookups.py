@@ -1,14 +1,18 @@
-"""Find in a query's WHERE clause the slots whose rows it can match."""
+"""Find in a query's WHERE clause the shards whose rows it can match."""
 # ruff: noqa: SLF001 - _meta is Django's documented API
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.db.models.lookups import Exact, In
 from django.db.models.sql.where import AND, NothingNode, WhereNode
 
-from scalekit.db.sharding.placing import placing_fields, slot_of_value
+from scalekit.db.sharding.declarations import declaration_of, pointed_at
+from scalekit.db.sharding.placing import scheme_of
+from scalekit.db.sharding.probing import located
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,30 +22,73 @@ if TYPE_CHECKING:
 
     from scalekit.db.sharding.base import ShardingScheme
 
-NOWHERE: frozenset[int] = frozenset()
+KEY, ID = "key", "id"
+NOWHERE: frozenset[str] = frozenset()
 
 
-def slots_of_query(query: Query, scheme: ShardingScheme) -> frozenset[int] | None:
-    """Return the slots a query is confined to; none if it matches nothing, None if it may match any.
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition that all rows of a query meet, and on which shards such rows lie.
 
-    Conditions are ANDed, so each narrows the answer; what stands under OR or NOT is not looked at.
+    `unsure` are the ids among its values of which each shard in `maybe` may have the row.
     """
+
+    surely: frozenset[str] = NOWHERE
+    maybe: frozenset[str] = NOWHERE
+    field: Any = None
+    unsure: tuple[Any, ...] = ()
+
+    @property
+    def shards(self) -> frozenset[str]:
+        return self.surely | self.maybe if self.maybe else self.surely
+
+    def sure(self) -> frozenset[str]:
+        """Ask the shards where the rows of the unsure ids lie."""
+        if not self.unsure:
+            return self.surely
+        return self.surely.union(located(self.field, self.unsure, sorted(self.maybe)).values())
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The shards a query names, by conditions that must all hold."""
+
+    conditions: tuple[Condition, ...]
+
+    @property
+    def shards(self) -> frozenset[str]:
+        if len(self.conditions) == 1:
+            return self.conditions[0].shards
+        return frozenset.intersection(*(condition.shards for condition in self.conditions))
+
+    def sure(self) -> frozenset[str]:
+        """Return the shards that have such rows; several candidates for an id are asked for it."""
+        shards = self.shards
+        if len(shards) < 2:  # noqa: PLR2004 - one shard or none is sure already
+            return shards
+        return frozenset.intersection(*(condition.sure() for condition in self.conditions))
+
+
+def shards_of_query(query: Query, group: str) -> frozenset[str] | None:
+    """Return every shard on which rows of a query may lie; none if it matches nothing, None if it names none.
+
+    Conditions are ANDed, so each narrows the answer; what stands under OR or NOT is not looked at. No
+    database is asked.
+    """
+    named = named_by(query, group)
+    return None if named is None else named.shards
+
+
+def named_by(query: Query, group: str) -> Named | None:
+    """Return what a query says of its shards, None if it names none."""
     if query.combinator:
-        return _union(slots_of_query(part, scheme) for part in query.combined_queries)
-    found: frozenset[int] | None = None
-    for condition in and_lookups(query.where):
-        slots = _slots_of_condition(query, condition, scheme)
-        if slots is not None:
-            found = slots if found is None else found & slots
-    return found
-
-
-def lists_others(query: Query, instance: Model) -> bool:
-    """Return whether a query filters by a list of rows, one of them `instance`, as prefetching does."""
-    return any(
-        isinstance(lookup, In) and _lists_others(lookup, instance)
-        for lookup in _all_lookups(query.where)
-    )
+        return _union(named_by(part, group) for part in query.combined_queries)
+    scheme, found = scheme_of(group), []
+    for lookup in and_lookups(query.where):
+        condition = _condition(query, lookup, group, scheme)
+        if condition is not None:
+            found.append(condition)
+    return Named(tuple(found)) if found else None
 
 
 def and_lookups(node: Any) -> Iterator[Any]:
@@ -53,48 +100,86 @@ def and_lookups(node: Any) -> Iterator[Any]:
             yield from and_lookups(child)
 
 
-def _union(parts: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
+def is_prefetch(query: Query, instance: Model) -> bool:
+    """Return whether a query asks for what hangs on a list of rows, `instance` among them.
+
+    That of a related manager is about one row, so it demands equality with that.
+    """
+    lists: list[Any] = []
+    equals: list[Any] = []
+    for lookup in _all_lookups(query.where):
+        if isinstance(lookup, (Exact, In)) and _mentions(lookup, instance):
+            (lists if isinstance(lookup, In) else equals).append(compared(lookup))
+    return bool(lists) and not any(c in lists or _points_to(c, instance) for c in equals)
+
+
+def _union(parts: Iterable[Named | None]) -> Named | None:
     known = list(parts)
-    return None if None in known else NOWHERE.union(*known)  # type: ignore[arg-type]  # no None left
-
-
-def _slots_of_condition(
-    query: Query, condition: Any, scheme: ShardingScheme
-) -> frozenset[int] | None:
-    if isinstance(condition, NothingNode):
-        return NOWHERE
-    return (
-        _slots_of_lookup(query, condition, scheme) if isinstance(condition, (Exact, In)) else None
-    )
-
-
-def _slots_of_lookup(query: Query, lookup: Any, scheme: ShardingScheme) -> frozenset[int] | None:
-    """Return the slots of ``field = value`` or ``field IN (values)``, if the field names any."""
-    field, wrapped = _column(query, lookup.lhs)
-    if field is None or field not in placing_fields(query.model):
+    if None in known:
         return None
-    values = _plain_values(lookup, wrapped=wrapped)
+    return Named((Condition(NOWHERE.union(*(named.sure() for named in known if named))),))
+
+
+def _condition(query: Query, lookup: Any, group: str, scheme: ShardingScheme) -> Condition | None:
+    """Return what ``field = value`` or ``field IN (values)`` says, if the field names shards."""
+    if isinstance(lookup, NothingNode):
+        return Condition()
+    if not isinstance(lookup, (Exact, In)):
+        return None
+    field, wrapped = _column(query, lookup.lhs)
+    meaning = None if field is None else _meaning(field, group)
+    values = None if meaning is None else _plain_values(lookup, wrapped=wrapped)
     if values is None:
         return None
-    slots = {slot_of_value(field, field.to_python(value), scheme) for value in values}
-    return None if None in slots else frozenset(slots)  # type: ignore[arg-type]  # no None left
+    if meaning is KEY:
+        return Condition(frozenset(scheme.shard_for(field.to_python(v)) for v in values))
+    return _by_ids(field, values, scheme)
+
+
+def _by_ids(field: Any, values: list[Any], scheme: ShardingScheme) -> Condition:
+    surely: set[str] = set()
+    maybe: set[str] = set()
+    unsure, target = [], pointed_at(field)
+    for value in values:
+        slot = target.slot_of(target.to_python(value))
+        shards = scheme.shards if slot is None else scheme.shards_for_slot(slot)
+        if len(shards) == 1:
+            surely.add(shards[0])
+        else:
+            maybe.update(shards)
+            unsure.append(value)
+    return Condition(frozenset(surely), frozenset(maybe), field, tuple(unsure))
+
+
+@lru_cache(maxsize=4096)
+def _meaning(field: Any, group: str) -> str | None:
+    """Return what a column's value says of its row: it is the shard key, or an id that holds a slot."""
+    declaration = declaration_of(field.model)
+    if declaration.group != group:
+        return None
+    if field in declaration.ids:
+        return ID
+    return KEY if field == declaration.own_key else None
 
 
 def _column(query: Query, lhs: Any) -> tuple[Any, bool]:
-    """Return the base table's field that a lookup compares, and whether it is a tuple of one.
+    """Return the field that a lookup compares, and whether it is a tuple of one.
 
-    Prefetching through a foreign key compares a tuple, `TupleIn(ColPairs)`.
+    It may be that of a joined table: whatever a query joins lies on one shard. Prefetching through a
+    foreign key compares a tuple, `TupleIn(ColPairs)`.
     """
     targets = getattr(lhs, "targets", None)
     if targets is not None:
-        return (targets[0] if len(targets) == 1 and _is_base(query, lhs.alias) else None), True
+        return (targets[0] if len(targets) == 1 and _is_of(query, lhs.alias) else None), True
     target = getattr(lhs, "target", None)
-    return (target if _is_base(query, getattr(lhs, "alias", None)) else None), False
+    return (target if _is_of(query, getattr(lhs, "alias", None)) else None), False
 
 
-def _is_base(query: Query, alias: str | None) -> bool:
-    table = query.model._meta.db_table  # type: ignore[union-attr]  # set by now
-    return alias is not None and alias in {query.base_table, table}
+def _is_of(query: Query, alias: str | None) -> bool:
+    """Return whether a table is the query's own, and not of one around it."""
+    if alias is None:
+        return False
+    return alias in query.alias_map or alias == query.model._meta.db_table  # type: ignore[union-attr]  # set by now
 
 
 def _plain_values(lookup: Any, *, wrapped: bool) -> list[Any] | None:
@@ -117,21 +202,27 @@ def _all_lookups(node: Any) -> Iterator[Any]:
         yield from _all_lookups(child)
 
 
-def _lists_others(lookup: Any, instance: Model) -> bool:
-    targets = getattr(lookup.lhs, "targets", None)
-    column = targets[0] if targets else getattr(lookup.lhs, "target", None)
+def _mentions(lookup: Any, instance: Model) -> bool:
+    """Return whether a lookup has among its values the one by which rows hang on `instance`."""
+    wrapped = getattr(lookup.lhs, "targets", None) is not None
     # As text: the object_id of a generic relation may be one.
-    listed = {str(value) for value in _plain_values(lookup, wrapped=bool(targets)) or ()}
-    return len(listed) > 1 and str(_same_value(column, instance)) in listed
+    listed = {str(value) for value in _plain_values(lookup, wrapped=wrapped) or ()}
+    return str(_same_value(compared(lookup), instance)) in listed
+
+
+def compared(lookup: Any) -> Any:
+    targets = getattr(lookup.lhs, "targets", None)
+    return targets[0] if targets else getattr(lookup.lhs, "target", None)
+
+
+def _points_to(column: Any, instance: Model) -> bool:
+    is_key = column is not None and column.remote_field is not None
+    return is_key and isinstance(instance, column.remote_field.model)
 
 
 def _same_value(column: Any, instance: Model) -> Any:
     """Return what `instance` has in a column that points where this one does, else its id."""
     for field in instance._meta.concrete_fields:
-        if column is not None and _pointed_at(field) == _pointed_at(column):
+        if column is not None and pointed_at(field) == pointed_at(column):
             return instance.__dict__.get(field.attname)
     return instance.pk
-
-
-def _pointed_at(field: Any) -> Any:
-    return field if field.remote_field is None else field.target_field

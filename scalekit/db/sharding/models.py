@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from scalekit.db.sharding.mapping.staleness import retry_when_stale
 from scalekit.db.sharding.placing import beside, group_of, home_of
 from scalekit.db.sharding.queryset import ShardedManager
 
@@ -41,16 +42,23 @@ class ShardedModel(models.Model):
     ) -> None:
         """Save the row. Raises `WrongShard` where it would not be found again, whatever `using` says."""
         group = group_of(type(self))
-        if group is not None and not raw:
-            using = home_of(self, group, using)
-        super().save_base(raw, force_insert, force_update, using, update_fields)
+        save = super().save_base
+        if group is None or raw:
+            save(raw, force_insert, force_update, using, update_fields)
+            return
+
+        def save_at_home() -> None:
+            save(raw, force_insert, force_update, home_of(self, group, using), update_fields)
+
+        retry_when_stale(save_at_home)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Delete the row. Raises `WrongShard` where it does not lie."""
         group = group_of(type(self))
-        if group is not None and self.pk is not None:
-            using = home_of(self, group, using)
-        return super().delete(using, keep_parents)
+        delete = super().delete
+        if group is None or self.pk is None:
+            return delete(using, keep_parents)
+        return retry_when_stale(lambda: delete(home_of(self, group, using), keep_parents))
 
     def _perform_unique_checks(self, unique_checks: Any) -> Any:
         """Look for duplicates on this row's shard: uniqueness holds within a shard."""

@@ -4,130 +4,158 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes, settings
 from scalekit.db.facts import REQUEST_SHARDS, SHARDS
-from scalekit.db.sharding.fields import SnowflakeField
-from scalekit.db.sharding.ids import ID_SLOTS, slot_of_id
+from scalekit.db.sharding.declarations import (
+    declaration_of,
+    declared_group,
+    declared_key,
+    group_of,
+    group_of_app,
+    holds_id,
+    is_reference,
+    pointed_at,
+)
+from scalekit.db.sharding.ids import ID_SLOTS
+from scalekit.db.sharding.keys import canonical_text
+from scalekit.db.sharding.probing import located, row_anywhere
 from scalekit.db.sharding.refusals import away_from_home, key_required, torn_apart
 from scalekit.db.sharding.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from django.db.models import Field, Model
+    from django.db.models import Model
 
     from scalekit.db.exceptions import ShardKeyRequired
     from scalekit.db.sharding.base import ShardingScheme, ShardKey
 
+__all__ = [
+    "DEFAULT_SCHEME",
+    "AnyShard",
+    "beside",
+    "binding_of",
+    "declaration_of",
+    "declared_group",
+    "declared_key",
+    "group_of",
+    "group_of_app",
+    "holds_id",
+    "home_of",
+    "is_reference",
+    "on_shard",
+    "primary_of",
+    "primary_of_context",
+    "primary_of_instance",
+    "required",
+    "scheme_of",
+    "shards_of",
+    "slot_of_instance",
+    "slot_of_key",
+]
+
 # What slots are before a group is configured, and inside every id.
 DEFAULT_SCHEME = Slots("unsharded", shards=["unsharded"], slots=ID_SLOTS)
 
-# Django asks for a database while an object is still being put together (`Like(user=user, photo=...)`),
-# before it has its key. This alias exists nowhere, so a query that used it would fail aloud.
-UNDECIDED = "the shard, once the row has its key"
+KEY, SHARD = "key:", "shard:"  # what a bound text begins with
 
 
-def declared_group(model: type[Model]) -> str | None:
-    """Return the shard group a model was written for, also of a model inside a migration."""
-    group = getattr(model, "shard_group", None)
-    if group:
-        return str(group)
-    through = model._meta.auto_created
-    if through:
-        return declared_group(through)  # type: ignore[arg-type]  # the class whose m2m made it
-    key = model._meta.pk
-    return key.shard_group if isinstance(key, SnowflakeField) else None
+class AnyShard(str):
+    """A shard named only because Django wants a database's features before it knows the row.
 
+    So it is when a relation of an unsharded row is followed, or a row is still being put together
+    (`Like(user=user, photo=...)`). Sharded querysets find their own shard nevertheless; to what compares
+    it with where a row lies, it is equal.
+    """
 
-def declared_key(model: type[Model]) -> str | None:
-    """Return the name of the shard key of a model, also of a model inside a migration."""
-    key = getattr(model, "shard_key", None)
-    if key:
-        return str(key)
-    pk = model._meta.pk
-    return pk.shard_key if isinstance(pk, SnowflakeField) else None
+    __slots__ = ()
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and other in current_cluster().shard_aliases
 
-def group_of(model: type[Model]) -> str | None:
-    """Return the shard group of a model, None while that is not configured."""
-    if not settings.SHARDING:
-        return None
-    group = declared_group(model)
-    return group if group in settings.SHARDING else None
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
-
-def group_of_app(app_label: str, group: str) -> bool:
-    """Return whether an app has a model in a shard group."""
-    models = apps.get_app_config(app_label).get_models()
-    return any(declared_group(model) == group for model in models)
+    __hash__ = str.__hash__  # DATABASES is looked up by it
 
 
 def scheme_of(group: str) -> ShardingScheme:
     return schemes[group] if group in settings.SHARDING else DEFAULT_SCHEME
 
 
+def shards_of(group: str) -> tuple[str, ...]:
+    """Return the shards of a group, in the order of the setting; the default database without a group."""
+    return schemes[group].shards if group in settings.SHARDING else (DEFAULT_DB_ALIAS,)
+
+
 def slot_of_key(group: str, key: ShardKey) -> int:
     return scheme_of(group).slot(key)
 
 
-def first_slots(group: str) -> Iterator[tuple[str, int]]:
-    """Return each shard of a group with one of its slots; the default database without a group."""
-    if group not in settings.SHARDING:
-        return iter([(DEFAULT_DB_ALIAS, 0)])
-    scheme = schemes[group]
-    seen: dict[str, int] = {}
-    for slot in range(scheme.slots):
-        seen.setdefault(scheme.shard_for_slot(slot), slot)
-    return iter([(alias, seen[alias]) for alias in scheme.shards if alias in seen])
+# What an enclosing block names.
 
 
-def slot_of_value(field: Field[Any, Any], value: Any, scheme: ShardingScheme) -> int | None:
-    """Return the slot that a field's value names: a key hashes to it, an id holds it."""
-    if value is None:
-        return None
-    if holds_id(field):
-        return slot_of_id(value) % scheme.slots if isinstance(value, int) else None
-    return scheme.slot(value)
+def binding_of(group: str, key: ShardKey) -> str:  # noqa: ARG001 - of each group the same so far
+    """Return what the fact `SHARDS` holds for a key: the key itself, which finds its shard when it has moved."""
+    return KEY + canonical_text(key)
 
 
-def holds_id(field: Field[Any, Any]) -> bool:
-    """Return whether a field is a snowflake id or a foreign key to one, directly or through others."""
-    while field.remote_field is not None:
-        field = field.target_field  # type: ignore[attr-defined]  # a foreign key has one
-    return isinstance(field, SnowflakeField)
+def on_shard(group: str, alias: str) -> AbstractContextManager[Any]:
+    """Return a block in which queries of a group that name no shard go to the shard of primary `alias`."""
+    return SHARDS.bind({**SHARDS.get(), group: SHARD + alias})
 
 
-@lru_cache(maxsize=1024)
-def placing_fields(model: type[Model]) -> tuple[Field[Any, Any], ...]:
-    """Return the fields whose value names a row's shard: the key, the id, ids of co-located rows."""
-    name, group, options = declared_key(model), declared_group(model), model._meta
-    key = [options.get_field(name)] if name else []
-    ids = [f for f in options.concrete_fields if f not in key and _co_located(f, group)]
-    return (*key, *ids)  # type: ignore[arg-type]  # a key is a column
+def primary_of_context(group: str) -> str | None:
+    """Return the primary that an enclosing `using_shard` block names, or the request's `ShardSelector`."""
+    bound = SHARDS.get().get(group)
+    if bound is None:
+        ask = REQUEST_SHARDS.get()
+        bound = None if ask is None else ask().get(group)
+    return None if bound is None else _primary_of_binding(schemes[group], bound)
 
 
-def _co_located(field: Field[Any, Any], group: str | None) -> bool:
-    if not holds_id(field):
-        return False
-    return field.primary_key or declared_group(field.related_model) == group  # type: ignore[arg-type]  # a class by now
+def _primary_of_binding(scheme: ShardingScheme, bound: int | str) -> str | None:
+    if isinstance(bound, int):  # a slot, in a message of before or as the request's
+        candidates = scheme.shards_for_slot(bound)
+        return candidates[0] if len(candidates) == 1 else None
+    if bound.startswith(KEY):
+        return scheme.shard_for(bound.removeprefix(KEY))
+    alias = bound.removeprefix(SHARD)
+    return alias if alias in scheme.shards else None
+
+
+# What a row says.
+
+
+def key_of_instance(instance: Model) -> Any:
+    """Return a row's shard key, None while that is not known without asking a database."""
+    path: tuple[Any, ...] = declaration_of(type(instance)).path
+    row: Any = instance
+    for field in path[:-1]:
+        row = field.get_cached_value(row, default=None)
+        if row is None:
+            return None
+    value = row.__dict__.get(path[-1].attname) if path else None
+    known = value is not None and not hasattr(value, "resolve_expression")
+    return path[-1].to_python(value) if known else None
 
 
 def slots_of_instance(instance: Model, scheme: ShardingScheme) -> dict[str, int]:
     """Return the slots that a row's key, id and co-located rows name, by field; they should agree."""
-    slots = {}
-    for field in placing_fields(type(instance)):
+    declaration, slots = declaration_of(type(instance)), {}
+    key = key_of_instance(instance)
+    if key is not None:
+        slots["__".join(field.name for field in declaration.path)] = scheme.slot(key)
+    for field in declaration.ids:
         value = instance.__dict__.get(field.attname)
-        slot = None if value is None else slot_of_value(field, field.to_python(value), scheme)
+        slot = None if value is None else pointed_at(field).slot_of(field.to_python(value))
         if slot is not None:
-            slots[field.attname] = slot
+            slots[field.attname] = slot % scheme.slots
     return slots
 
 
@@ -136,16 +164,30 @@ def slot_of_instance(instance: Model, scheme: ShardingScheme) -> int | None:
     slots = slots_of_instance(instance, scheme)
     if len(set(slots.values())) > 1:
         raise torn_apart(instance, slots)
+    if not slots and _knows_parent(instance):
+        return slot_of_instance(instance, scheme)
     return next(iter(slots.values()), None)
 
 
 def primary_of_instance(instance: Model, group: str) -> str | None:
     """Return the primary an instance of a sharded model lives on, None while it has no key."""
-    slot = slot_of_instance(instance, schemes[group])
-    if slot is not None:
-        return schemes[group].shard_for_slot(slot)
-    came_from = current_cluster().owner.get(instance._state.db or "")
-    return came_from if came_from in schemes[group].shards else None
+    scheme = schemes[group]
+    if scheme.spreads_itself:
+        return scheme.shards[0]
+    came_from = _came_from(instance, scheme)
+    slots = slots_of_instance(instance, scheme)
+    if not slots and came_from is not None:
+        return came_from
+    slot = slot_of_instance(instance, scheme)
+    key = key_of_instance(instance)
+    if key is not None:
+        return scheme.shard_for(key)
+    if slot is None:
+        return None
+    candidates = scheme.shards_for_slot(slot)
+    if len(candidates) == 1 or came_from in candidates:
+        return candidates[0] if len(candidates) == 1 else came_from
+    return _found_among(candidates, instance)
 
 
 def home_of(instance: Model, group: str, using: str | None = None) -> str:
@@ -153,30 +195,85 @@ def home_of(instance: Model, group: str, using: str | None = None) -> str:
     home = primary_of_instance(instance, group)
     if home is None:
         raise required(type(instance))
+    owner = current_cluster().owner
+    if using is not None and not isinstance(using, AnyShard) and owner.get(using) != home:
+        raise away_from_home(instance, home, using)
     came_from = None if instance._state.adding else instance._state.db
-    for alias in (using, came_from):
-        if alias is not None and current_cluster().owner.get(alias) != home:
-            raise away_from_home(instance, home, alias)
+    if came_from is not None and owner.get(came_from) != home and not _has_moved(instance, home):
+        raise away_from_home(instance, home, came_from)
     return home
 
 
 def beside(instance: Model) -> AbstractContextManager[Any]:
     """Return a block in which queries that name no shard go to that of a row."""
     group = group_of(type(instance))
-    slot = None if group is None else slot_of_instance(instance, schemes[group])
-    if group is None or slot is None:
-        return nullcontext()
-    return SHARDS.bind({**SHARDS.get(), group: slot})
+    alias = None if group is None else primary_of_instance(instance, group)
+    return nullcontext() if group is None or alias is None else on_shard(group, alias)
+
+
+def _came_from(instance: Model, scheme: ShardingScheme) -> str | None:
+    alias = instance._state.db
+    if alias is None or isinstance(alias, AnyShard):
+        return None
+    owner = current_cluster().owner.get(alias)
+    return owner if owner in scheme.shards else None
+
+
+def _has_moved(instance: Model, home: str) -> bool:
+    """Return whether a row that was read elsewhere lies at home by now, as its slot has moved.
+
+    A row whose key was changed does not: it would be looked for where it is not.
+    """
+    rows = type(instance)._base_manager.using(home)
+    return rows.filter(pk=instance.pk).exists()
+
+
+def _found_among(candidates: tuple[str, ...], instance: Model) -> str | None:
+    """Return which of the shards that a slot is spread over has the row, or those it hangs on."""
+    for field in declaration_of(type(instance)).ids:
+        value = instance.__dict__.get(field.attname)
+        if value is not None:
+            alias = next(iter(located(field, [value], candidates).values()), None)
+            if alias is not None:
+                return alias
+    return None
+
+
+def _knows_parent(instance: Model) -> bool:
+    """Load the co-located row that has this one's key, where nothing but that row tells the shard."""
+    path = declaration_of(type(instance)).path
+    field: Any = path[0] if len(path) > 1 else None
+    if field is None or field.is_cached(instance):
+        return False
+    value = instance.__dict__.get(field.attname)
+    group = declared_group(field.related_model)
+    aliases = schemes[group].shards if group in settings.SHARDING else (None,)
+    parent = None if value is None else row_anywhere(field, value, aliases)
+    if parent is None:
+        return False
+    field.set_cached_value(instance, parent)
+    return True
+
+
+# What Django tells of a query.
 
 
 def primary_of(model: type[Model], group: str, instance: Any, *, for_write: bool) -> str:
     """Return the primary for a query about which Django tells only the model and a related instance."""
+    scheme = schemes[group]
+    if scheme.spreads_itself:
+        return scheme.shards[0]
     alias = _primary_by_relation(model, group, instance) or primary_of_context(group)
     if alias is not None:
         return alias
-    if for_write and instance is not None and not isinstance(instance, model):
-        return UNDECIDED
+    if instance is not None and not isinstance(instance, model) and _finds_shards(model, for_write):
+        return AnyShard(scheme.shards[0])
     raise required(model)
+
+
+def _finds_shards(model: type[Model], for_write: bool) -> bool:
+    """Return whether the querysets of a model find their shard themselves, or the row does when it is saved."""
+    return for_write or hasattr(model, "sharded_base")
 
 
 def _primary_by_relation(model: type[Model], group: str, instance: Any) -> str | None:
@@ -184,20 +281,11 @@ def _primary_by_relation(model: type[Model], group: str, instance: Any) -> str |
         return None
     if group_of(type(instance)) == group:
         return primary_of_instance(instance, group)
-    field = next(iter(placing_fields(model)), None)
-    if field is None or field.related_model is not instance._meta.concrete_model:
+    key = declaration_of(model).own_key
+    if key is None or key.related_model is not instance._meta.concrete_model:
         return None
-    value = getattr(instance, field.target_field.attname)  # type: ignore[attr-defined]  # a foreign key
+    value = getattr(instance, key.target_field.attname)  # type: ignore[attr-defined]  # a foreign key
     return None if value is None else schemes[group].shard_for(value)
-
-
-def primary_of_context(group: str) -> str | None:
-    """Return the primary that an enclosing `using_shard` block names, or the request's `ShardSelector`."""
-    slot = SHARDS.get().get(group)
-    if slot is None:
-        ask = REQUEST_SHARDS.get()
-        slot = None if ask is None else ask().get(group)
-    return None if slot is None else schemes[group].shard_for_slot(slot)
 
 
 def required(model: type[Model]) -> ShardKeyRequired:

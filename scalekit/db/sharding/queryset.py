@@ -4,35 +4,41 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db import models
+from django.db import connections, models
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes
 from scalekit.db.servers import read_alias
-from scalekit.db.sharding.lookups import lists_others, slots_of_query
+from scalekit.db.sharding.declarations import declaration_of, group_of
+from scalekit.db.sharding.joins import ShardedQuery, check_selected, check_union
+from scalekit.db.sharding.lookups import named_by, shards_of_query
+from scalekit.db.sharding.mapping.staleness import retry_when_stale
+from scalekit.db.sharding.parallel import run_on_shards
 from scalekit.db.sharding.placing import (
-    UNDECIDED,
-    beside,
-    declared_key,
-    group_of,
+    AnyShard,
     home_of,
     primary_of,
     primary_of_context,
     primary_of_instance,
     required,
 )
-from scalekit.db.sharding.refusals import key_is_fixed, several_shards, subquery_elsewhere
+from scalekit.db.sharding.prefetching import is_spread, prefetch_shards, prefetching_for
+from scalekit.db.sharding.refusals import key_is_fixed, limited_over_shards, several_shards
 from scalekit.db.sharding.subqueries import check_subqueries
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     from scalekit.db.sharding.scatter import ScatterQuerySet
 
 M = TypeVar("M", bound=models.Model)
+T = TypeVar("T")
 
 
 class ShardedQuerySet(models.QuerySet[M]):
@@ -42,8 +48,18 @@ class ShardedQuerySet(models.QuerySet[M]):
         _db: str | None
         _for_write: bool
         _hints: dict[str, Any]
+        _prefetch_related_lookups: tuple[Any, ...]
 
         def _chain(self) -> Self: ...
+
+    def __init__(
+        self,
+        model: type[M] | None = None,
+        query: Any = None,
+        using: str | None = None,
+        hints: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(model, query or ShardedQuery(model), using, hints)
 
     @property
     def db(self) -> str:
@@ -60,7 +76,7 @@ class ShardedQuerySet(models.QuerySet[M]):
 
     @property
     def _is_placed(self) -> bool:
-        return self._db is not None and self._db != UNDECIDED
+        return self._db is not None and not isinstance(self._db, AnyShard)
 
     def _unplaced_group(self) -> str | None:
         """Return the group whose shard is to be found, None where Django's own way is right."""
@@ -72,28 +88,36 @@ class ShardedQuerySet(models.QuerySet[M]):
         return primary
 
     def _named_primary(self, group: str) -> str:
-        shards = self._shards(group)
-        if shards is None:
-            instance = self._hints.get("instance")
-            if instance is not None and not lists_others(self.query, instance):
-                return primary_of(self.model, group, instance, for_write=False)
-            context = primary_of_context(group)
-            if context is None:
-                raise required(self.model)
-            return context
-        if len(shards) > 1:
-            raise several_shards(self.model, shards)
+        scheme = schemes[group]
+        if scheme.spreads_itself:
+            return scheme.shards[0]
+        named = named_by(self.query, group)
+        shards = prefetch_shards(self.query, group, self._hints, named) if self._hints else None
+        if shards is not None:
+            return shards[0] if shards else scheme.shards[0]  # whose features Django asks for
+        if named is None:
+            return self._primary_around(group)
+        found = named.sure()
+        if len(found) > 1:
+            raise several_shards(self.model, [alias for alias in scheme.shards if alias in found])
         # A query that can match nothing may ask any shard.
-        return shards[0] if shards else schemes[group].shards[0]
+        return next(iter(found), scheme.shards[0])
+
+    def _primary_around(self, group: str) -> str:
+        """Return the shard of the row that this query hangs on, or of the block it is in."""
+        instance = self._hints.get("instance")
+        if instance is None:
+            alias = primary_of_context(group)
+        else:
+            alias = primary_of(self.model, group, instance, for_write=False)
+        if alias is None or isinstance(alias, AnyShard):
+            raise required(self.model)
+        return alias
 
     def _shards(self, group: str) -> list[str] | None:
         """Return the primaries that the conditions name, in the setting's order; None if they do not."""
-        scheme = schemes[group]
-        slots = slots_of_query(self.query, scheme)
-        if slots is None:
-            return None
-        named = {scheme.shard_for_slot(slot) for slot in slots}
-        return [alias for alias in scheme.shards if alias in named]
+        named = shards_of_query(self.query, group)
+        return None if named is None else [a for a in schemes[group].shards if a in named]
 
     def scatter(self) -> ScatterQuerySet[M] | Self:
         """Ask every shard, or those the conditions name, and merge the answers exactly."""
@@ -104,30 +128,99 @@ class ShardedQuerySet(models.QuerySet[M]):
             return self._chain()
         return ScatterQuerySet(self._chain(), group)
 
-    def resolve_expression(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-        """Stand as a subquery, in queries on the same shards alone."""
+    def select_related(self, *fields: Any) -> Self:
+        """Join related rows, those of the same shard alone. Raises `CrossShardQuery`."""
+        selected = super().select_related(*fields)
+        check_selected(selected.query)
+        return selected
+
+    def _combinator_query(self, combinator: str, *other_qs: Any, all: bool = False) -> Self:  # noqa: A002 - Django's name
+        check_union(self.query, other_qs)
+        return super()._combinator_query(combinator, *other_qs, all=all)  # type: ignore[misc,no-any-return]  # not in the stubs
+
+    def _fetch_all(self) -> None:
+        group = self._unplaced_group()
+        if group is None or self._result_cache is not None:
+            super()._fetch_all()
+            return
+        shards = self._shards_of_prefetch(group)
+        if shards is not None and len(shards) > 1:
+            self._result_cache = self._from_each(group, shards)
+        retry_when_stale(super()._fetch_all)
+
+    def _shards_of_prefetch(self, group: str) -> list[str] | None:
+        """Return the shards on which hangs what this query prefetches; None if it prefetches nothing."""
+        if not self._hints or schemes[group].spreads_itself:
+            return None
+        return prefetch_shards(self.query, group, self._hints, named_by(self.query, group))
+
+    def _from_each(self, group: str, shards: list[str]) -> list[M]:
+        """Return the rows of several shards for a prefetch, which itself gives each to the row it hangs on."""
+        check_subqueries(self.query, group, None)
+        instance = self._hints["instance"]
+        if group_of(type(instance)) != group and is_spread(self.query, instance):
+            return self._merged(shards)
+        # What hangs on one row is of one shard, so the order between shards does not show.
+        found = run_on_shards(shards, lambda alias: list(self.using(read_alias(alias))))
+        return [row for rows in found.values() for row in rows]
+
+    def _merged(self, shards: list[str]) -> list[M]:
+        """Return the rows in the order asked for, where those of one unsharded row are of several shards."""
+        if self.query.where.contains_over_clause:
+            raise limited_over_shards(self.model)
+        if self.query.order_by or (self.query.default_ordering and self.query.get_meta().ordering):
+            return list(self.scatter())
+        found = run_on_shards(shards, lambda alias: list(self.using(read_alias(alias))))
+        return [row for rows in found.values() for row in rows]
+
+    def _prefetch_related_objects(self) -> None:
+        """Prefetch from the shards these rows came from, where their ids name none."""
         group = group_of(self.model)
-        if group is not None and group_of(query.model) != group:
-            raise subquery_elsewhere(query.model, self.model)
-        return super().resolve_expression(query, *args, **kwargs)
+        with nullcontext() if group is None else prefetching_for(self._result_cache or (), group):
+            super()._prefetch_related_objects()  # type: ignore[misc]  # not in the stubs
+
+    def _iterator(self, use_chunked_fetch: bool, chunk_size: int | None) -> Iterator[Any]:
+        group = group_of(self.model)
+        if group is None or not self._prefetch_related_lookups or chunk_size is None:
+            yield from super()._iterator(use_chunked_fetch, chunk_size)  # type: ignore[misc]  # not in the stubs
+            return
+        iterable: Any = self._iterable_class(self, use_chunked_fetch, chunk_size)
+        rows = iter(iterable)
+        while chunk := list(islice(rows, chunk_size)):
+            with prefetching_for(chunk, group):
+                models.prefetch_related_objects(chunk, *self._prefetch_related_lookups)
+            yield from chunk
 
     def in_bulk(self, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, M]:
-        """Return the rows by id, from the one shard that the ids or the conditions name."""
-        if self._unplaced_group() is None or id_list is None:
+        """Return the rows by id, from the shards that the ids or the conditions name."""
+        group = self._unplaced_group()
+        if group is None or id_list is None:
             return super().in_bulk(id_list, field_name=field_name)
         ids = list(id_list)
-        there = self.using(self.filter(**{f"{field_name}__in": ids}).db)
-        return models.QuerySet.in_bulk(there, ids, field_name=field_name)
+        named = named_by(self.filter(**{f"{field_name}__in": ids}).query, group)
+        shards = [self._primary_around(group)] if named is None else sorted(named.shards)
+        check_subqueries(self.query, group, shards[0] if len(shards) == 1 else None)
+
+        def read(alias: str) -> dict[Any, M]:
+            rows = self.using(read_alias(alias))
+            return models.QuerySet.in_bulk(rows, ids, field_name=field_name)
+
+        found = run_on_shards(shards, read)
+        return {key: row for rows in found.values() for key, row in rows.items()}
 
     def update(self, **kwargs: Any) -> int:
         """Update the rows of one shard, all but their key. Raises `WrongShard` for that."""
-        key = declared_key(self.model)
-        if group_of(self.model) is not None and key is not None:
-            field = self.model._meta.get_field(key)
-            if {field.name, getattr(field, "attname", key)} & kwargs.keys():
-                raise key_is_fixed(self.model, key)
+        if group_of(self.model) is None:
+            return super().update(**kwargs)
+        key = declaration_of(self.model).own_key
+        if key is not None and {key.name, key.attname} & kwargs.keys():
+            raise key_is_fixed(self.model, key.name)
         self._check_values(kwargs)
-        return super().update(**kwargs)
+        return retry_when_stale(partial(super().update, **kwargs))
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the rows of one shard, and what hangs on them there."""
+        return retry_when_stale(super().delete)
 
     def _check_values(self, values: dict[str, Any]) -> None:
         """Look at subqueries among the new values as at any other."""
@@ -136,51 +229,77 @@ class ShardedQuerySet(models.QuerySet[M]):
             for name, value in values.items()
             if hasattr(value, "resolve_expression")
         }
-        if computed and group_of(self.model) is not None:
+        if computed:
             self.alias(**computed).db  # noqa: B018 - raises CrossShardQuery
-
-    def _prefetch_related_objects(self) -> None:
-        """Prefetch from the shard these rows came from, where their ids name none."""
-        first = next(iter(self._result_cache or ()), None)
-        with beside(first) if isinstance(first, models.Model) else nullcontext():
-            super()._prefetch_related_objects()  # type: ignore[misc]  # not in the stubs
 
     # Writes that Django routes before it knows the row.
 
     def create(self, **kwargs: Any) -> M:
-        group = self._unplaced_group()
-        if group is None:
+        if self._unplaced_group() is None:
             return super().create(**kwargs)
         obj = self.model(**kwargs)
-        obj.save(force_insert=True, using=home_of(obj, group))
+        obj.save(force_insert=True)
         return obj
 
     def get_or_create(self, defaults: Any = None, **kwargs: Any) -> tuple[M, bool]:
         defaults = self._with_plain_key(defaults)
-        return models.QuerySet.get_or_create(self._for_row(kwargs, defaults), defaults, **kwargs)
+        return retry_when_stale(
+            lambda: models.QuerySet.get_or_create(
+                self._for_row(kwargs, defaults), defaults, **kwargs
+            )
+        )
 
     def update_or_create(
         self, defaults: Any = None, create_defaults: Any = None, **kwargs: Any
     ) -> tuple[M, bool]:
         defaults = self._with_plain_key(defaults)
         create_defaults = self._with_plain_key(create_defaults)
-        there = self._for_row(kwargs, {**(defaults or {}), **(create_defaults or {})})
-        return models.QuerySet.update_or_create(there, defaults, create_defaults, **kwargs)
+        both = {**(defaults or {}), **(create_defaults or {})}
+        return retry_when_stale(
+            lambda: models.QuerySet.update_or_create(
+                self._for_row(kwargs, both), defaults, create_defaults, **kwargs
+            )
+        )
 
     def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
-        """Insert the rows, each on its shard: one transaction a shard, not one for all."""
+        """Insert the rows, each on its shard, all shards at once: one transaction a shard, not one for all."""
         objs = list(objs)
-        for alias, rows in self._by_shard(objs):
-            models.QuerySet.bulk_create(self.using(alias), rows, *args, **kwargs)
+
+        def insert(rows: Self, part: list[M]) -> None:
+            models.QuerySet.bulk_create(rows, part, *args, **kwargs)
+
+        self._on_each_shard(objs, insert)
         return objs
 
     def bulk_update(self, objs: Iterable[M], fields: Sequence[str], **kwargs: Any) -> int:  # type: ignore[override]  # batch_size passes through
-        """Update the rows, each on its shard: one transaction a shard, not one for all."""
-        parts = self._by_shard(list(objs))
-        return sum(
-            models.QuerySet.bulk_update(self.using(alias), rows, fields, **kwargs)
-            for alias, rows in parts
-        )
+        """Update the rows, each on its shard, all shards at once: one transaction a shard, not one for all."""
+
+        def write(rows: Self, part: list[M]) -> int:
+            return models.QuerySet.bulk_update(rows, part, fields, **kwargs)
+
+        return sum(self._on_each_shard(list(objs), write))
+
+    def _on_each_shard(self, objs: list[M], work: Callable[[Self, list[M]], T]) -> list[T]:
+        """Return what `work` returns for this queryset on each shard that rows belong to, with those rows."""
+        group = group_of(self.model)
+        if group is None:
+            return [work(self, objs)]
+        parts = self._by_shard(objs, group)
+
+        def write(alias: str) -> T:
+            return work(self.using(alias), parts[alias])
+
+        if any(is_open(connections[alias]) for alias in schemes[group].shards):
+            # In one thread: the caller's transaction is to hold, or refuse, all of it.
+            return [write(alias) for alias in parts]
+        return list(run_on_shards(parts, write).values())
+
+    def _by_shard(self, objs: list[M], group: str) -> dict[str, list[M]]:
+        using = str(self._db) if self._is_placed else None
+        parts: dict[str, list[M]] = {}
+        for obj in objs:
+            parts.setdefault(home_of(obj, group, using), []).append(obj)
+        return parts
 
     def _for_row(self, lookup: dict[str, Any], defaults: Any) -> Self:
         """Return this queryset on the shard that the conditions of a lookup name, or its new row."""
@@ -190,30 +309,25 @@ class ShardedQuerySet(models.QuerySet[M]):
         found = self.filter(**lookup)
         if found._shards(group) is not None:
             return self.using(found._primary(group))
-        key = declared_key(self.model)
-        named = {name: value for name, value in (defaults or {}).items() if name == key}
-        alias = primary_of_instance(self.model(**named), group) if named else None
+        alias = primary_of_instance(self.model(**self._placing(defaults)), group)
         return self.using(alias or found._primary(group))
+
+    def _placing(self, values: Any) -> dict[str, Any]:
+        """Return those of a new row's values that say where it lies."""
+        declaration = declaration_of(self.model)
+        names = {
+            name for f in (*declaration.path[:1], *declaration.ids) for name in (f.name, f.attname)
+        }
+        return {name: value for name, value in (values or {}).items() if name in names}
 
     def _with_plain_key(self, defaults: Any) -> Any:
         """Call a default of the key once, so that the row is placed by the value it gets."""
-        key = declared_key(self.model)
-        if not defaults or not callable(defaults.get(key)):
-            return defaults
-        return {**defaults, key: defaults[key]()}
+        called = {n: v() for n, v in self._placing(defaults).items() if callable(v)}
+        return {**defaults, **called} if called else defaults
 
-    def _by_shard(self, objs: list[M]) -> list[tuple[str | None, list[M]]]:
-        group = group_of(self.model)
-        if group is None:
-            return [(self._db, objs)]
-        using = self._db if self._is_placed else None
-        parts: dict[str | None, list[M]] = {}
-        for obj in objs:
-            parts.setdefault(home_of(obj, group, using), []).append(obj)
-        return list(parts.items())
-
+    delete.alters_data = True  # type: ignore[attr-defined]  # templates must not call these
     update.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
-    create.alters_data = True  # type: ignore[attr-defined]  # templates must not call these
+    create.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
     get_or_create.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
     update_or_create.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
     bulk_create.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates

@@ -56,6 +56,14 @@ def several_shards(model: type[Model], shards: list[str]) -> SeveralShards:
     return SeveralShards(msg)
 
 
+def limited_over_shards(model: type[Model]) -> CrossShardQuery:
+    msg = (
+        f"A Prefetch() of the first few {model.__name__} rows cannot be answered where those of one row lie on "
+        "several shards. Prefetch them all, or ask for each row's with .scatter()[:n]."
+    )
+    return CrossShardQuery(msg)
+
+
 def key_is_fixed(model: type[Model], key: str | None) -> WrongShard:
     msg = (
         f"{model.__name__}.{key} cannot be changed: it says where the row lies. Create the row "

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalekit.db.facts import REQUEST_SHARDS, SHARDS
-from scalekit.db.sharding.placing import slot_of_key
+from scalekit.db.sharding.placing import binding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,15 +19,15 @@ class RequestShards:
     ) -> None:
         self._select = select
         self._request: HttpRequest | None = request
-        self._slots: dict[str, int] | None = None
+        self._slots: dict[str, int | str] | None = None
 
-    def __call__(self) -> Mapping[str, int]:
+    def __call__(self) -> Mapping[str, int | str]:
         if self._slots is None and self._request is not None:
             with REQUEST_SHARDS.bind(
                 None
             ):  # what the selector queries itself must not ask it again
                 keys = self._select(self._request)
-            self._slots = {group: slot_of_key(group, key) for group, key in keys.items()}
+            self._slots = {group: binding_of(group, key) for group, key in keys.items()}
             SHARDS.set(self._slots)  # for the jobs that the request enqueues
         return self._slots or {}
 
