@@ -16,7 +16,6 @@ APPS = [
     "django.contrib.auth",
     "scalekit.db",
     "tests.db.diary",
-    "tests.db.drawer",  # which has no migrations
 ]
 
 
@@ -37,5 +36,5 @@ def on_sqlite(folder, *names):
 
 def run(*arguments, **options):
     out = StringIO()
-    call_command(*arguments, stdout=out, **options)
+    call_command(*arguments, **{"stdout": out, **options})
     return out.getvalue()

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from scalekit.core.teaching import TeachingCommand
 from scalekit.db.sharding.migrating import ledger
 from scalekit.db.sharding.migrating.applying import Target, migrate
+from scalekit.db.sharding.migrating.drift import drift_of
 from scalekit.db.sharding.migrating.lock import only_one
 from scalekit.db.sharding.migrating.plans import plans
 from scalekit.db.sharding.migrating.reporting import announce, describe, report, unreachable
@@ -55,7 +56,9 @@ class Command(TeachingCommand):
             help="migrate this shard (or the first) alone, and the others only once that is well",
         )
         parser.add_argument("--plan", action="store_true", help="show what would be done")
-        parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if")
+        parser.add_argument(
+            "--check", action="store_true", help="only look, and exit with 1 unless all is well"
+        )
         parser.add_argument("--fake", action="store_true", help="as of migrate: only note as run")
         parser.add_argument("--fake-initial", action="store_true", help="as of migrate")
         parser.add_argument(
@@ -79,8 +82,13 @@ class Command(TeachingCommand):
         failed = ledger.failures()
         for outcome in found:
             self.stdout.write(describe(outcome, failed))
-        if check and any(outcome.value != () for outcome in found):
-            sys.exit(1)
+        if check:
+            complete = [outcome.alias for outcome in found if outcome.value == ()]
+            differing = drift_of(complete, warn=self.stderr.write)
+            for line in differing:
+                self.stdout.write(line)
+            if differing or len(complete) < len(shards):
+                sys.exit(1)
 
     def _migrate(
         self, shards: list[str], target: Target, loss: Callable[[], str], options: dict[str, Any]

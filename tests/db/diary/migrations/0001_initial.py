@@ -7,6 +7,9 @@ from django.db import migrations, models
 import scalekit.db
 
 
+MANAGERS = (("objects", models.Manager()), ("sharded_base", models.Manager()))
+
+
 class Migration(migrations.Migration):
     initial = True
 
@@ -34,6 +37,7 @@ class Migration(migrations.Migration):
                 ("text", models.CharField(max_length=100)),
             ],
             {"base_manager_name": "sharded_base"},
+            managers=MANAGERS,
         ),
         migrations.CreateModel(
             "Sticker",
@@ -43,6 +47,7 @@ class Migration(migrations.Migration):
                 ("entry", models.ForeignKey("diary.Entry", models.CASCADE, null=True)),
             ],
             {"base_manager_name": "sharded_base"},
+            managers=MANAGERS,
         ),
         migrations.AddIndex(
             "entry", models.Index(fields=["writer_id", "-id"], name="entry_of_writer")

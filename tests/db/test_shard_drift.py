@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+from django.db import connections
+
+from scalekit.db.sharding.migrating.drift.comparing import (
+    COLUMN,
+    DEFAULT,
+    INDEX,
+    TABLE,
+    Trait,
+    differences,
+)
+from tests.db.diary_databases import diary, on_sqlite, run
+
+SHARDS = ("shard_0", "shard_1")
+
+
+def having(**columns):
+    return frozenset(
+        {Trait("t", TABLE, "t", "t"), *(Trait("t", COLUMN, *item) for item in columns.items())}
+    )
+
+
+def index(definition):
+    return frozenset({Trait("t", INDEX, "", definition)})
+
+
+@pytest.mark.parametrize(
+    ("found", "models", "lines"),
+    [
+        ([having(a="int"), having(a="int")], having(a="int"), []),
+        ([having(a="int"), having(a="int")], None, []),
+        (
+            [having(a="int"), having(a="text")],
+            None,
+            ["t, column a: int on s0; text on s1"],
+        ),
+        (
+            [having(a="int"), having(a="int")],
+            having(a="text"),
+            ["t, column a: int on s0, s1; in the models text"],
+        ),
+        (
+            [having(a="int", b="int"), having(a="int")],
+            having(a="int", b="int"),
+            ["t, column b: int on s0; missing on s1; in the models int"],
+        ),
+        (
+            [having(a="int"), having(a="int")],
+            having(),
+            ["t, column a: int on s0, s1; not in the models"],
+        ),
+        ([having(), frozenset()], having(), ["t: there on s0; missing on s1"]),
+        ([having(a="int"), frozenset()], having(a="int"), ["t: there on s0; missing on s1"]),
+        ([index("i"), index("i")], frozenset(), []),
+        ([having() | index("i"), having()], having(), ["t, index i: there on s0; missing on s1"]),
+        (
+            [having(), having()],
+            having() | index("i"),
+            ["t, index i: missing on s0, s1; in the models there"],
+        ),
+        (
+            [
+                having() | {Trait("t", DEFAULT, "a", "1")},
+                having() | {Trait("t", DEFAULT, "a", "2")},
+            ],
+            having(),
+            ["t, default of column a: 1 on s0; 2 on s1"],
+        ),
+        (
+            [having() | {Trait("t", DEFAULT, "a", "1")}] * 2,
+            having() | {Trait("t", DEFAULT, "a", "2")},
+            [],
+        ),
+    ],
+)
+def test_what_counts_as_drift(found, models, lines):
+    shards = {f"s{number}": traits for number, traits in enumerate(found)}
+    assert differences(shards, models) == lines
+
+
+@pytest.fixture
+def migrated(tmp_path):
+    with diary(on_sqlite(tmp_path, *SHARDS), SHARDS):
+        run("migrate_shards")
+        yield
+
+
+def execute(alias, sql):
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql)
+
+
+def test_what_the_migrations_made_is_no_drift(migrated):
+    assert run("migrate_shards", check=True).splitlines() == [
+        "shard_0: nothing to do",
+        "shard_1: nothing to do",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "line"),
+    [
+        (
+            "ALTER TABLE diary_entry ADD COLUMN mood text",
+            "diary_entry, column mood: missing on shard_0; TEXT on shard_1",
+        ),
+        (
+            "DROP INDEX entry_of_writer",
+            "diary_entry, index index (writer_id, id DESC): there on shard_0; missing on shard_1",
+        ),
+        ("DROP TABLE diary_sticker", "diary_sticker: there on shard_0; missing on shard_1"),
+    ],
+)
+def test_a_change_by_hand_is_named_with_its_shard(migrated, capsys, sql, line):
+    execute("shard_1", sql)
+    with pytest.raises(SystemExit):
+        run("migrate_shards", check=True, stdout=None)
+    assert line in capsys.readouterr().out
