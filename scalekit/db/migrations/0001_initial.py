@@ -79,14 +79,14 @@ class Migration(migrations.Migration):
                 ("field", models.CharField(max_length=63)),
                 ("digest", models.CharField(max_length=64)),
                 ("shard_key", models.CharField(max_length=255)),
-                ("row", models.CharField(max_length=255)),
+                ("row_id", models.CharField(max_length=255)),
             ],
             options={
                 "verbose_name": "value that is unique across shards",
                 "verbose_name_plural": "values that are unique across shards",
                 "default_permissions": (),
                 "indexes": [
-                    models.Index(fields=["model", "field", "row"], name="scalekit_db_lookup_row")
+                    models.Index(fields=["model", "field", "row_id"], name="scalekit_db_lookup_row")
                 ],
                 "constraints": [
                     models.UniqueConstraint(

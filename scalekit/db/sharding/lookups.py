@@ -73,7 +73,7 @@ def shards_of_query(query: Query, group: str) -> frozenset[str] | None:
     """Return every shard on which rows of a query may lie; none if it matches nothing, None if it names none.
 
     Conditions are ANDed, so each narrows the answer; what stands under OR or NOT is not looked at. No
-    database is asked.
+    shard is asked, but the index of unique values may be.
     """
     named = named_by(query, group)
     return None if named is None else named.shards
@@ -88,7 +88,17 @@ def named_by(query: Query, group: str) -> Named | None:
         condition = _condition(query, lookup, group, scheme)
         if condition is not None:
             found.append(condition)
+    if not found and getattr(query.model, "shard_lookups", ()):
+        return _named_by_index(query, group)
     return Named(tuple(found)) if found else None
+
+
+def _named_by_index(query: Query, group: str) -> Named | None:
+    """Ask the index of values that are unique across shards."""
+    from scalekit.db.sharding.lookup_index.finding import shards_by_index
+
+    shards = shards_by_index(query, group)
+    return None if shards is None else Named((Condition(shards),))
 
 
 def and_lookups(node: Any) -> Iterator[Any]:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 
+from scalekit.db.sharding.lookup_index.claiming import claimed
 from scalekit.db.sharding.mapping.staleness import retry_when_stale
 from scalekit.db.sharding.placing import beside, group_of, home_of
 from scalekit.db.sharding.queryset import ShardedManager
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ShardedModel(models.Model):
@@ -17,12 +21,14 @@ class ShardedModel(models.Model):
             owner_id = models.BigIntegerField()
             shard_group, shard_key = "users", "owner_id"
 
-    `shard_key` names the field that decides; rows that belong together carry the same key. Until
+    `shard_key` names the field that decides; rows that belong together carry the same key. Fields in
+    `shard_lookups` are unique across shards, and a query by one of them finds its shard. Until
     SCALEKIT_DB_SHARDING has the group, this is an ordinary model.
     """
 
     shard_group: ClassVar[str] = ""
     shard_key: ClassVar[str] = ""
+    shard_lookups: ClassVar[Sequence[str]] = ()
 
     objects = ShardedManager()
     # What Django itself uses to save, refresh and follow relations; not to be filtered.
@@ -44,11 +50,14 @@ class ShardedModel(models.Model):
         group = group_of(type(self))
         save = super().save_base
         if group is None or raw:
-            save(raw, force_insert, force_update, using, update_fields)
+            with claimed([self], using, update_fields):
+                save(raw, force_insert, force_update, using, update_fields)
             return
 
         def save_at_home() -> None:
-            save(raw, force_insert, force_update, home_of(self, group, using), update_fields)
+            home = home_of(self, group, using)
+            with claimed([self], home, update_fields):
+                save(raw, force_insert, force_update, home, update_fields)
 
         retry_when_stale(save_at_home)
 

@@ -12,9 +12,11 @@ from django.db import connections, models
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes
+from scalekit.db.exceptions import LookupTaken
 from scalekit.db.servers import read_alias
 from scalekit.db.sharding.declarations import declaration_of, group_of
 from scalekit.db.sharding.joins import ShardedQuery, check_selected, check_union
+from scalekit.db.sharding.lookup_index.claiming import check_bulk, claimed, claimed_by_update
 from scalekit.db.sharding.lookups import named_by, shards_of_query
 from scalekit.db.sharding.mapping.staleness import retry_when_stale
 from scalekit.db.sharding.parallel import run_on_shards
@@ -216,7 +218,13 @@ class ShardedQuerySet(models.QuerySet[M]):
         if key is not None and {key.name, key.attname} & kwargs.keys():
             raise key_is_fixed(self.model, key.name)
         self._check_values(kwargs)
-        return retry_when_stale(partial(super().update, **kwargs))
+        update = partial(super().update, **kwargs)
+
+        def claim_and_update() -> int:
+            with claimed_by_update(self, kwargs):
+                return update()
+
+        return retry_when_stale(claim_and_update)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the rows of one shard, and what hangs on them there."""
@@ -243,11 +251,18 @@ class ShardedQuerySet(models.QuerySet[M]):
 
     def get_or_create(self, defaults: Any = None, **kwargs: Any) -> tuple[M, bool]:
         defaults = self._with_plain_key(defaults)
-        return retry_when_stale(
-            lambda: models.QuerySet.get_or_create(
-                self._for_row(kwargs, defaults), defaults, **kwargs
-            )
-        )
+
+        def get_or_create() -> tuple[M, bool]:
+            try:
+                there = self._for_row(kwargs, defaults)
+                return models.QuerySet.get_or_create(there, defaults, **kwargs)
+            except LookupTaken:  # by another who has just created it, perhaps on another shard
+                found = self.filter(**kwargs).first()
+                if found is None:
+                    raise
+                return found, False
+
+        return retry_when_stale(get_or_create)
 
     def update_or_create(
         self, defaults: Any = None, create_defaults: Any = None, **kwargs: Any
@@ -265,8 +280,11 @@ class ShardedQuerySet(models.QuerySet[M]):
         """Insert the rows, each on its shard, all shards at once: one transaction a shard, not one for all."""
         objs = list(objs)
 
+        check_bulk(self.model, *args, **kwargs)
+
         def insert(rows: Self, part: list[M]) -> None:
-            models.QuerySet.bulk_create(rows, part, *args, **kwargs)
+            with claimed(part, rows._db):
+                models.QuerySet.bulk_create(rows, part, *args, **kwargs)
 
         self._on_each_shard(objs, insert)
         return objs
@@ -275,7 +293,8 @@ class ShardedQuerySet(models.QuerySet[M]):
         """Update the rows, each on its shard, all shards at once: one transaction a shard, not one for all."""
 
         def write(rows: Self, part: list[M]) -> int:
-            return models.QuerySet.bulk_update(rows, part, fields, **kwargs)
+            with claimed(part, rows._db, fields):
+                return models.QuerySet.bulk_update(rows, part, fields, **kwargs)
 
         return sum(self._on_each_shard(list(objs), write))
 
@@ -307,7 +326,7 @@ class ShardedQuerySet(models.QuerySet[M]):
         if group is None:
             return self._chain()
         found = self.filter(**lookup)
-        if found._shards(group) is not None:
+        if found._shards(group):
             return self.using(found._primary(group))
         alias = primary_of_instance(self.model(**self._placing(defaults)), group)
         return self.using(alias or found._primary(group))

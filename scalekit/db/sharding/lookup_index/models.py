@@ -15,7 +15,7 @@ class ShardLookup(models.Model):
     field = models.CharField(max_length=63)
     digest = models.CharField(max_length=64)  # see digests.py
     shard_key = models.CharField(max_length=255)  # names the shard
-    row = models.CharField(max_length=255)  # the row's id
+    row_id = models.CharField(max_length=255)
 
     class Meta:  # noqa: D106 - Django's
         verbose_name = "value that is unique across shards"
@@ -27,8 +27,8 @@ class ShardLookup(models.Model):
             ),
         )
         indexes: ClassVar = (
-            models.Index(fields=["model", "field", "row"], name="scalekit_db_lookup_row"),
+            models.Index(fields=["model", "field", "row_id"], name="scalekit_db_lookup_row"),
         )
 
     def __str__(self) -> str:
-        return f"{self.model}.{self.field} of {self.row}"
+        return f"{self.model}.{self.field} of {self.row_id}"

@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 
 @contextmanager
-def own_connection() -> Iterator[Any]:
+def own_connection(alias: str = DEFAULT_DB_ALIAS) -> Iterator[Any]:
     """Open a connection for this block and thread alone, outside the pool, which may be used up by waiters."""
-    known = connections[DEFAULT_DB_ALIAS].settings_dict
+    known = connections[alias].settings_dict
     options = {name: value for name, value in known["OPTIONS"].items() if name != "pool"}
     wrapper: Any = load_backend(known["ENGINE"])
-    connection = wrapper.DatabaseWrapper({**known, "OPTIONS": options}, DEFAULT_DB_ALIAS)
+    connection = wrapper.DatabaseWrapper({**known, "OPTIONS": options}, alias)
     try:
         yield connection
     finally:

@@ -1,0 +1,193 @@
+"""Keep the index while rows are written: before, so that nobody else has the value, and after, so that old ones are free."""
+# ruff: noqa: SLF001 - _meta and _state are Django's documented API
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db import DatabaseError, connections, transaction
+from django.db.models.signals import class_prepared, post_delete
+
+from scalekit.db.exceptions import LookupTaken, LookupUnsupported
+from scalekit.db.sharding.declarations import declared_group, declared_key, group_of
+from scalekit.db.sharding.keys import canonical_text
+from scalekit.db.sharding.lookup_index import entries as index
+from scalekit.db.sharding.lookup_index.connecting import index_connection
+from scalekit.db.sharding.lookup_index.digests import digest_of
+from scalekit.db.sharding.lookup_index.entries import Entry
+from scalekit.db.sharding.lookup_index.reserving import Claim, free, reserve
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from django.db.models import Field, Model, QuerySet
+
+
+@lru_cache(maxsize=1024)
+def lookup_fields(model: type[Model]) -> tuple[Field[Any, Any], ...]:
+    """Return the fields of a model whose values are unique across shards: those that `shard_lookups` names."""
+    found = []
+    for name in getattr(model, "shard_lookups", ()):
+        try:
+            found.append(model._meta.get_field(name))
+        except FieldDoesNotExist:
+            continue  # a system check
+    return tuple(found)  # type: ignore[arg-type]  # columns
+
+
+def label_of(model: type[Model]) -> str:
+    concrete = model._meta.concrete_model or model
+    return concrete._meta.label_lower
+
+
+@contextmanager
+def claimed(
+    rows: Sequence[Model], using: str | None, fields: Collection[str] | None = None
+) -> Iterator[None]:
+    """Take the values of rows of one shard for the block in which they are written, and all or `fields` of them.
+
+    The block is one transaction on that shard. Raises `LookupTaken`, an `IntegrityError`.
+    """
+    wanted = _wanted(rows, fields)
+    if not wanted or using is None:
+        yield
+        return
+    fresh: list[Claim] = []
+    written = False
+    try:
+        with transaction.atomic(using=using):
+            _number(rows)
+            claims = [claim for row in rows for claim in _claims(row, wanted, using)]
+            fresh += reserve(claims) if claims else []
+            yield
+            _free_old_values(rows, wanted, {claim.entry for claim in fresh}, using)
+            written = True
+    finally:
+        if not written:  # an error in the block: its transaction was never asked to commit
+            with suppress(DatabaseError):  # whoever wants the value next finds out by itself
+                free(fresh)
+
+
+@contextmanager
+def claimed_by_update(rows: QuerySet[Any], values: dict[str, Any]) -> Iterator[None]:
+    """Take the new value for the row that an ``update()`` changes. Raises `LookupTaken` for several rows."""
+    group = group_of(rows.model)
+    fields = [f for f in lookup_fields(rows.model) if f.name in values] if group else []
+    if not fields:
+        yield
+        return
+    with transaction.atomic(using=rows.db):
+        found = list(rows.select_for_update()) if _locks(rows) else list(rows)
+        for row in found:
+            for field in fields:
+                setattr(row, field.attname, values[field.name])
+        several = next((f for f in fields if len(found) > 1 and values[f.name] is not None), None)
+        if several is not None:
+            msg = f"{len(found)} rows would all have {several.name} = {values[several.name]!r}."
+            raise LookupTaken(msg)
+        with claimed(found, rows.db, [field.name for field in fields]):
+            yield
+
+
+def check_bulk(model: type[Model], *args: Any, **kwargs: Any) -> None:
+    """Raise `LookupUnsupported` for a ``bulk_create()`` that leaves it to a shard which rows are written."""
+    lax = any(args[1:]) or kwargs.get("ignore_conflicts") or kwargs.get("update_conflicts")
+    if lax and lookup_fields(model) and group_of(model) is not None:
+        msg = (
+            f"bulk_create() of {model.__name__} cannot ignore or update conflicts: a row that was not written would "
+            "keep its value from all others. Look which values exist first, or save the rows one by one."
+        )
+        raise LookupUnsupported(msg)
+
+
+def free_deleted(sender: type[Model], instance: Model, using: str, **_: Any) -> None:
+    """Free the values of a row that was deleted, once that is committed."""
+    if group_of(sender) is not None:
+        fields = lookup_fields(sender)
+        transaction.on_commit(partial(_free_others, _old(instance, fields, None)), using=using)
+
+
+def watch_deletions(sender: type[Model], **_: Any) -> None:
+    """Listen to the deletions of each model that has an index: a receiver for all would slow down all."""
+    if getattr(sender, "shard_lookups", ()) and not sender._meta.abstract:
+        post_delete.connect(free_deleted, sender=sender, dispatch_uid="scalekit.db.lookups")
+
+
+class_prepared.connect(watch_deletions, dispatch_uid="scalekit.db.lookups")
+
+
+def _wanted(rows: Sequence[Model], fields: Collection[str] | None) -> tuple[Field[Any, Any], ...]:
+    if not rows or group_of(type(rows[0])) is None:
+        return ()
+    known = lookup_fields(type(rows[0]))
+    return known if fields is None else tuple(f for f in known if f.name in fields)
+
+
+def _number(rows: Sequence[Model]) -> None:
+    """Give new rows their ids, which the index names them by, as Django is about to."""
+    for row in rows:
+        if row.pk is None:
+            row.pk = row._meta.pk.get_pk_value_on_save(row)
+
+
+def _claims(row: Model, fields: Sequence[Field[Any, Any]], home: str) -> Iterator[Claim]:
+    model, group = type(row), declared_group(type(row)) or ""
+    for field in fields:
+        if field.attname not in row.__dict__:
+            continue  # deferred, so not written
+        value = row.__dict__[field.attname]
+        digest = digest_of(field, value)
+        if digest is not None:
+            entry = Entry(label_of(model), field.name, digest, key_of_row(row), str(row.pk))
+            yield Claim(model, field, value, entry, group, home)
+
+
+def key_of_row(row: Model) -> str:
+    """Return a row's shard key as the index has it."""
+    value: Any = row
+    for name in (declared_key(type(row)) or "pk").split("__"):
+        value = getattr(value, name)
+    while hasattr(value, "_meta"):
+        value = value.pk
+    return canonical_text(value)
+
+
+def _free_old_values(
+    rows: Sequence[Model], fields: Sequence[Field[Any, Any]], fresh: set[Entry], using: str
+) -> None:
+    """Free, after the commit, what rows had before: only those that were stored and have changed did."""
+    changed = {(entry.field, entry.row) for entry in fresh}
+    old = [name for row in rows if not row._state.adding for name in _old(row, fields, changed)]
+    if old:
+        transaction.on_commit(partial(_free_others, old), using=using)
+
+
+Old = tuple[str, str, str, "str | None"]  # model, field, row, and the digest to keep
+
+
+def _old(
+    row: Model, fields: Sequence[Field[Any, Any]], changed: set[tuple[str, str]] | None
+) -> list[Old]:
+    """Return what to free; everything of the row if `changed` is None."""
+    label, found = label_of(type(row)), []
+    for field in fields:
+        if changed is None:
+            found.append((label, field.name, str(row.pk), None))
+        elif field.attname in row.__dict__:
+            digest = digest_of(field, row.__dict__[field.attname])
+            if digest is None or (field.name, str(row.pk)) in changed:
+                found.append((label, field.name, str(row.pk), digest))
+    return found
+
+
+def _free_others(old: Sequence[Old]) -> None:
+    with index_connection() as connection:
+        for model, field, row, digest in old:
+            index.delete_others(connection, model, field, row, digest)
+
+
+def _locks(rows: QuerySet[Any]) -> bool:
+    return connections[rows.db].features.has_select_for_update

@@ -1,0 +1,76 @@
+"""The connections on which values are taken and looked for."""
+# ruff: noqa: SLF001 - Django marks a TestCase's own blocks there
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from scalekit.db.sharding.lookup_index.digests import lock_number
+from scalekit.db.sharding.mapping.connecting import own_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from scalekit.db.sharding.lookup_index.entries import Entry
+
+HOLD = Path(__file__).with_name("hold.sql").read_text("utf-8")
+PATIENCE_MS = 5000  # for another's transaction to end; two that wait for each other on two servers give up then
+
+
+@contextmanager
+def index_connection() -> Iterator[Any]:
+    """Give a connection to the index on which each statement is committed at once, whatever block this is in.
+
+    On SQLite, whose one writer would wait for itself, it is the block's after all, and rolled back with it.
+    """
+    mine = connections[DEFAULT_DB_ALIAS]
+    if mine.vendor == "sqlite" or not _is_in_own_block(mine):
+        yield mine
+        return
+    with own_connection() as connection:
+        yield connection
+
+
+@contextmanager
+def transaction_apart(alias: str) -> Iterator[Any]:
+    """Give a connection to a shard in a transaction that sees what others have committed by each statement."""
+    mine = connections[alias]
+    if mine.in_atomic_block and not _is_in_own_block(mine):
+        yield mine  # in a TestCase, whose rows nobody else sees
+        return
+    with own_connection(alias) as connection:
+        connection.set_autocommit(False)
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+
+
+def hold(connection: Any, entries: Iterable[Entry], table: str) -> None:
+    """Have nobody else take or give away these values on this shard, until the transaction ends.
+
+    In the order of their numbers, so that two who want the same values do not wait for each other. SQLite has
+    one lock for all, taken by a statement that would change a row if there were one.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            for number in sorted(lock_number(e.model, e.field, e.digest) for e in entries):
+                cursor.execute(HOLD, [number])
+        else:
+            quoted = connection.ops.quote_name(table)
+            cursor.execute(f"DELETE FROM {quoted} WHERE 1 = 0")  # noqa: S608 - a model's table
+
+
+def _is_in_own_block(connection: Any) -> bool:
+    """Return whether a block of the caller's is open, other than that in which a TestCase wraps each test."""
+    if not connection.in_atomic_block:
+        return connection.connection is not None and not connection.autocommit
+    return not all(block._from_testcase for block in connection.atomic_blocks)

@@ -1,0 +1,137 @@
+"""Take values for rows that are about to be written, as a unique index over all shards would.
+
+A value is taken on `default` before its row is written, and the two are committed apart; so a writer that dies, or
+rolls back, leaves an entry without a row. Whoever wants the value next finds out: a writer holds a lock of the value
+on its own shard from before it takes the value until its transaction ends. Once another has got that lock there,
+the writer is done or gone, and what the shard then has of the row is all there will be.
+
+The order is that of Vitess' consistent lookup (https://vitess.io/docs/reference/features/vindexes/), with locks in
+place of its two phases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from django.db import OperationalError, connections
+from django.db.models import QuerySet
+
+from scalekit.db.events import LOOKUP_RECLAIMED
+from scalekit.db.exceptions import LookupTaken
+from scalekit.db.sharding.joins import ShardedQuery
+from scalekit.db.sharding.lookup_index import entries as index
+from scalekit.db.sharding.lookup_index.connecting import (
+    hold,
+    index_connection,
+    transaction_apart,
+)
+from scalekit.db.sharding.placing import scheme_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.models import Model
+
+    from scalekit.db.sharding.lookup_index.entries import Entry
+
+TRIES = 10  # while others take and free the same value
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A value that a row wants to have, and where that row lies."""
+
+    model: type[Model]
+    field: Any
+    value: Any
+    entry: Entry
+    group: str
+    home: str
+
+    @property
+    def table(self) -> str:
+        return self.model._meta.db_table  # noqa: SLF001 - Django's documented API
+
+    def taken(self) -> LookupTaken:
+        msg = (
+            f"{self.model.__name__} with {self.field.name} = {self.value!r} already exists, perhaps on another shard. "
+            f"Each {self.field.name} may be there once, since it is in shard_lookups."
+        )
+        return LookupTaken(msg)
+
+
+def reserve(claims: Sequence[Claim]) -> list[Claim]:
+    """Take values inside a transaction on the rows' shard, and return those that were not theirs before.
+
+    Raises `LookupTaken`; what was taken until then is given back.
+    """
+    claims = sorted(claims, key=lambda claim: (claim.entry.field, claim.entry.digest))
+    for one, next_one in pairwise(claims):
+        if (one.entry.field, one.entry.digest) == (next_one.entry.field, next_one.entry.digest):
+            raise next_one.taken()
+    home = connections[claims[0].home]
+    hold(home, [claim.entry for claim in claims], claims[0].table)
+    with index_connection() as connection:
+        inserted = set(index.insert(connection, [claim.entry for claim in claims]))
+        fresh = [claim for claim in claims if claim.entry in inserted]
+        try:
+            held = (claim for claim in claims if claim.entry not in inserted)
+            fresh.extend(claim for claim in held if _take_over(connection, claim))
+        except LookupTaken:
+            _free(connection, fresh)
+            raise
+    return fresh
+
+
+def free(claims: Sequence[Claim]) -> None:
+    """Give values back that were taken for rows which were not written."""
+    if claims:
+        with index_connection() as connection:
+            _free(connection, claims)
+
+
+def _free(connection: Any, claims: Sequence[Claim]) -> None:
+    for claim in claims:
+        index.delete(connection, claim.entry)
+
+
+def _take_over(connection: Any, claim: Claim) -> bool:
+    """Return whether a value was taken from a row that is gone; it may be the row's own already."""
+    entry = claim.entry
+    for _ in range(TRIES):
+        found = index.read(connection, entry.model, entry.field, [entry.digest])
+        if not found:
+            if index.insert(connection, [entry]):
+                return True
+        elif found[0] == entry:
+            return False
+        elif _taken_from(connection, found[0], claim):
+            LOOKUP_RECLAIMED.emit(model=entry.model)
+            return True
+    raise claim.taken()
+
+
+def _taken_from(connection: Any, found: Entry, claim: Claim) -> bool:
+    """Take a value from another row. Raises `LookupTaken` if that has it, or is being written for too long."""
+    shard = scheme_of(claim.group).shard_for(found.shard_key)
+    if shard == claim.home:  # where this transaction holds the lock
+        _demand_free(connections[shard], claim)
+        return index.replace(connection, found, claim.entry)
+    try:
+        with transaction_apart(shard) as apart:
+            hold(apart, [found], claim.table)
+            _demand_free(apart, claim)
+            return index.replace(connection, found, claim.entry)
+    except OperationalError as error:  # the lock's time is up, or the shard is down
+        raise claim.taken() from error
+
+
+def _demand_free(shard: Any, claim: Claim) -> None:
+    rows = QuerySet(claim.model, ShardedQuery(claim.model)).filter(
+        **{claim.field.name: claim.value}
+    )
+    others = rows.exclude(pk=claim.model._meta.pk.to_python(claim.entry.row))  # type: ignore[union-attr]  # noqa: SLF001 - Django's documented API
+    if others.query.exists().get_compiler(connection=shard).has_results():
+        raise claim.taken()
