@@ -18,12 +18,12 @@ from django.core.checks import (
     Warning,  # noqa: A004 - Django's name
     register,
 )
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 
 from scalekit.core.exceptions import SettingInvalid
 from scalekit.db.cluster import read_settings
-from scalekit.db.conf import balancers, discoveries, pinnings, schemes, settings
+from scalekit.db.conf import balancers, discoveries, pinnings, resolvers, schemes, settings
 from scalekit.db.router import Router
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _faulty_replicas(cluster: Cluster) -> Iterator[CheckMessage]:
 
 
 def _faulty_plugs(_: Cluster) -> Iterator[CheckMessage]:
-    for plugs in (balancers, pinnings, discoveries, schemes):
+    for plugs in (balancers, pinnings, discoveries, schemes, resolvers):
         try:
             for alias in plugs:
                 plugs[alias]
@@ -192,6 +192,9 @@ def _lifetimes(cluster: Cluster) -> Iterator[CheckMessage]:
 
 def _selector(_: Cluster) -> Iterator[CheckMessage]:
     path = settings.SHARD_SELECTOR
+    if isinstance(path, dict):
+        yield from _selected_groups(path)
+        return
     try:
         usable = not path or callable(import_string(path))
     except ImportError:
@@ -202,6 +205,26 @@ def _selector(_: Cluster) -> Iterator[CheckMessage]:
             hint='Write a dotted path, as in "site.shards.of_request".',
             id="scalekit.db.E018",
         )
+
+
+def _selected_groups(selected: Iterable[str]) -> Iterator[CheckMessage]:
+    for group in selected:
+        if settings.SHARDING and group not in settings.SHARDING:
+            yield Error(
+                f"SCALEKIT_DB_SHARD_SELECTOR has the group {group!r}, which SCALEKIT_DB_SHARDING has not.",
+                hint=f"Groups are: {', '.join(settings.SHARDING)}.",
+                id="scalekit.db.E021",
+            )
+
+
+@register(Tags.database)
+def check_slot_maps(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Find stored slot maps that the settings do not fit; run by ``check --database default``."""
+    from scalekit.db.sharding.mapping.checks import faults_of_map
+
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    return [fault for group in settings.SHARDING for fault in faults_of_map(group)]
 
 
 @register(Tags.database)

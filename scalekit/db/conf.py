@@ -13,6 +13,7 @@ from scalekit.db.pinning.base import Pinning
 from scalekit.db.sharding.base import ShardingScheme
 from scalekit.db.sharding.mapping.key_store import StoredKeys
 from scalekit.db.sharding.mapping.loading import StoredMap
+from scalekit.db.sharding.resolvers.base import ShardResolver
 
 SECONDS: tuple[type, ...] = (int, float)
 Plugs = dict[str, dict[str, Any]]
@@ -117,10 +118,12 @@ class DbSettings(Settings):
     SHARDING = Setting[Plugs](
         dict, "The shard groups: which scheme spreads keys over which databases.", kind=dict
     )
-    SHARD_SELECTOR = Setting[str](
+    SHARD_SELECTOR = Setting[str | Plugs](
         "",
-        "Dotted path of a function: request -> {group: key}, the shards a request works on.",
-        kind=str,
+        "The keys a request works on: a resolver for each group, or the dotted path of a function: "
+        "request -> {group: key}.",
+        kind=(str, dict),
+        example={"users": {"BACKEND": "scalekit.db.sharding.resolvers.user.UserResolver"}},
     )
     SHARD_LOCK = Setting[bool](
         True,
@@ -182,6 +185,20 @@ class DbSettings(Settings):
         valid=_not_negative,
         expected="a number from 0 on",
     )
+    SCATTER_MAX_ROWS = Setting[int](
+        300_000,
+        "Rows of all shards that scatter() holds at once, before it refuses; iterator() has no limit. 0 is none.",
+        kind=int,
+        valid=_not_negative,
+        expected="a whole number from 0 on",
+    )
+    SCATTER_SECONDS = Setting[float](
+        60.0,
+        "Seconds after which a shard that does not answer fails a scatter(); 0 waits for ever.",
+        kind=SECONDS,
+        valid=_not_negative,
+        expected="a number from 0 on",
+    )
 
 
 settings = DbSettings()
@@ -189,6 +206,11 @@ settings = DbSettings()
 balancers = Backends[Balancer]("SCALEKIT_DB_BALANCER", Balancer, lambda: settings.BALANCER)  # type: ignore[type-abstract]  # the base of what is loaded
 pinnings = Backends[Pinning]("SCALEKIT_DB_PINNING", Pinning, lambda: settings.PINNING)  # type: ignore[type-abstract]  # the base of what is loaded
 discoveries = Backends[Discovery]("SCALEKIT_DB_DISCOVERY", Discovery, lambda: settings.DISCOVERY)  # type: ignore[type-abstract]  # the base of what is loaded
+resolvers = Backends[ShardResolver](
+    "SCALEKIT_DB_SHARD_SELECTOR",
+    ShardResolver,  # type: ignore[type-abstract]  # the base of what is loaded
+    lambda: settings.SHARD_SELECTOR if isinstance(settings.SHARD_SELECTOR, dict) else {},
+)
 
 
 class Schemes(Backends[ShardingScheme]):

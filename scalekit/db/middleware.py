@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.utils.cache import patch_cache_control
-from django.utils.module_loading import import_string
 
 from scalekit.core.middleware import FlowMiddleware
 from scalekit.db.cluster import current_cluster
-from scalekit.db.conf import pinnings, settings
+from scalekit.db.conf import pinnings
 from scalekit.db.facts import PINS, REQUEST_SHARDS, dealings
 from scalekit.db.locating import located
 from scalekit.db.pins import merged
-from scalekit.db.sharding.selecting import RequestShards
+from scalekit.db.sharding.selecting import RequestShards, selector
 from scalekit.db.tokens import seal, unseal_or_refuse
 
 if TYPE_CHECKING:
@@ -109,18 +108,19 @@ def _written() -> list[str]:
 class ShardSelector(FlowMiddleware):
     """Work on the shards that SCALEKIT_DB_SHARD_SELECTOR names for a request, where queries name none.
 
-        def shards_of(request):
-            return {"users": request.user.pk} if request.user.is_authenticated else {}
+        SCALEKIT_DB_SHARD_SELECTOR = {"users": {"BACKEND": "scalekit.db.sharding.resolvers.user.UserResolver"}}
 
-    The function is called when the first such query runs, once, in the thread that runs it: it may load
-    the user, also under ASGI.
+    or the dotted path of a function that returns ``{"users": request.user.pk}``. Asked when the first such
+    query runs, once, in the thread that runs it: it may load the user, also under ASGI. From then on
+    `using_shard` of another key of the group raises `ShardLocked`.
     """
 
     def flow(self, request: HttpRequest) -> Flow:
-        if not settings.SHARD_SELECTOR:
+        select = selector()
+        if select is None:
             yield None
             return None
-        shards = RequestShards(import_string(settings.SHARD_SELECTOR), request)
+        shards = RequestShards(select, request)
         REQUEST_SHARDS.set(shards)
         try:
             response: HttpResponseBase = yield None

@@ -107,17 +107,21 @@ class using_replica(Using):  # noqa: N801 - reads as a verb, like contextlib's
 class using_shard(Using):  # noqa: N801 - reads as a verb, like contextlib's
     """Send queries of `group` that name no shard to the shard of `key`.
 
-    Raises `ShardGroupUnknown` for a group that neither the setting nor a model names.
+    Raises `ShardGroupUnknown` for a group that neither the setting nor a model names, and `ShardLocked` for
+    another key than the one that `ShardSelector` has given the request, unless `lock` is False.
     """
 
-    def __init__(self, group: str, key: ShardKey) -> None:
-        self.group, self.key = group, key
+    def __init__(self, group: str, key: ShardKey, *, lock: bool = True) -> None:
+        self.group, self.key, self.lock = group, key, lock
 
     def _binding(self) -> Binding[Any]:
         from scalekit.db.facts import SHARDS
         from scalekit.db.sharding.placing import binding_of
+        from scalekit.db.sharding.selecting import check_lock
 
         _require_group(self.group)
+        if self.lock:
+            check_lock(self.group, self.key)
         return SHARDS.bind({**SHARDS.get(), self.group: binding_of(self.group, self.key)})
 
 
