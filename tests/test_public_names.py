@@ -73,8 +73,10 @@ PUBLIC = {
     "scalekit.core.exceptions": ["ScalekitError"],
     "scalekit.core.middleware": ["FlowMiddleware"],
     "scalekit.db": [
+        "LooseForeignKey",
         "ShardedModel",
         "SnowflakeField",
+        "UUIDv7Field",
         "on_every_shard",
         "using_primary",
         "using_replica",

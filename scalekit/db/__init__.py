@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from scalekit.db.using import on_every_shard, using_primary, using_replica, using_shard
 
 if TYPE_CHECKING:
-    from scalekit.db.sharding.fields import SnowflakeField
+    from scalekit.db.sharding.fields import SnowflakeField, UUIDv7Field
     from scalekit.db.sharding.models import ShardedModel
+    from scalekit.db.sharding.relations import LooseForeignKey
 
 __all__ = [
+    "LooseForeignKey",
     "ShardedModel",
     "SnowflakeField",
+    "UUIDv7Field",
     "on_every_shard",
     "using_primary",
     "using_replica",
@@ -29,8 +32,10 @@ __all__ = [
 
 # Loaded on first use: Django imports this package before models may be defined.
 _LATER = {
+    "LooseForeignKey": "scalekit.db.sharding.relations",
     "ShardedModel": "scalekit.db.sharding.models",
     "SnowflakeField": "scalekit.db.sharding.fields",
+    "UUIDv7Field": "scalekit.db.sharding.fields",
 }
 
 
