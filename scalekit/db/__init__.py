@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scalekit.db.sharding.fields import SnowflakeField, UUIDv7Field
     from scalekit.db.sharding.models import ShardedModel
     from scalekit.db.sharding.relations import LooseForeignKey
+    from scalekit.db.sharding.transactions.opening import shard_atomic
 
 __all__ = [
     "LooseForeignKey",
@@ -25,6 +26,7 @@ __all__ = [
     "SnowflakeField",
     "UUIDv7Field",
     "on_every_shard",
+    "shard_atomic",
     "using_primary",
     "using_replica",
     "using_shard",
@@ -36,6 +38,7 @@ _LATER = {
     "ShardedModel": "scalekit.db.sharding.models",
     "SnowflakeField": "scalekit.db.sharding.fields",
     "UUIDv7Field": "scalekit.db.sharding.fields",
+    "shard_atomic": "scalekit.db.sharding.transactions.opening",
 }
 
 

@@ -10,6 +10,8 @@ class DbConfig(RungConfig):
 
     def ready(self) -> None:
         super().ready()
+        from scalekit.db.sharding.transactions.guarding import guard_shards
         from scalekit.db.writes import observe_writes
 
         observe_writes()
+        guard_shards()

@@ -1,0 +1,162 @@
+"""One shard a transaction: a write to a second one is refused before it is sent.
+
+Two transactions are not one: if the second fails, the first stays. Each connection to a shard remembers whether
+its open transaction has written, from the statements that pass (as `writes` sees them; a COPY, or a function
+that writes inside a SELECT, is not seen).
+"""
+# ruff: noqa: SLF001 - Django marks a TestCase's own blocks there
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.backends.signals import connection_created
+
+from scalekit.db.cluster import current_cluster
+from scalekit.db.exceptions import CrossShardTransaction
+from scalekit.db.writes import is_write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+IDLE = 0  # libpq's PQTRANS_IDLE
+
+# The connections that a `two_phase` block commits together.
+JOINED: ContextVar[tuple[Any, ...]] = ContextVar("scalekit_db_joined", default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The first write of a transaction: which one, and the savepoints that would undo it."""
+
+    transaction: str
+    savepoints: frozenset[str]
+
+
+class OneShard:
+    """The execute wrapper of one connection to a shard."""
+
+    def __init__(self) -> None:
+        self._written: Written | None = None
+
+    def __call__(
+        self,
+        execute: Callable[..., Any],
+        sql: Any,
+        params: Any,
+        many: bool,
+        context: dict[str, Any],
+    ) -> Any:
+        connection = context["connection"]
+        if self._written is not None:
+            self._forget(connection, sql)
+        writes = is_write(sql)
+        if writes:
+            refuse_second_shard(connection)
+        result = execute(sql, params, many, context)
+        if writes and self._written is None:
+            self._remember(connection)
+        return result
+
+    def has_written(self, connection: Any) -> bool:
+        """Return whether the transaction that is open now has written."""
+        written = self._written
+        if written is None or is_idle(connection):
+            return False
+        return written.transaction == _transaction(connection)
+
+    def _remember(self, connection: Any) -> None:
+        transaction = _transaction(connection)
+        if transaction is not None:
+            ids = frozenset(sid for sid in connection.savepoint_ids if sid)
+            self._written = Written(transaction, ids)
+
+    def _forget(self, connection: Any, sql: Any) -> None:
+        """Forget what another transaction wrote, or what this one is about to undo."""
+        written = self._written
+        if written is None:
+            return
+        undone = isinstance(sql, str) and sql.startswith("ROLLBACK TO")
+        if not self.has_written(connection) or (
+            undone and any(sid in sql for sid in written.savepoints)
+        ):
+            self._written = None
+
+
+def guard_shards() -> None:
+    """Watch every connection to a shard that is opened from now on."""
+    connection_created.connect(_guard, dispatch_uid="scalekit.db.one_shard")
+
+
+def _guard(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    if connection.alias not in current_cluster().shard_aliases:
+        return
+    if guard_of(connection) is None:
+        # First, since Django's `execute_wrapper()` removes the last one when its block ends.
+        connection.execute_wrappers.insert(0, OneShard())
+
+
+def guard_of(connection: Any) -> OneShard | None:
+    """Return the guard of a connection, None if it leads to no shard."""
+    return next((w for w in connection.execute_wrappers if isinstance(w, OneShard)), None)
+
+
+def refuse_second_shard(connection: Any) -> None:
+    """Raise `CrossShardTransaction` if this thread has an open transaction that wrote to another shard.
+
+    Call it too before another thread writes on behalf of this one.
+    """
+    joined = JOINED.get()
+    for group, other in _others(connection.alias):
+        guard = guard_of(other)
+        if guard is None or other is connection or not guard.has_written(other):
+            continue
+        if not (connection in joined and other in joined):
+            raise _refusal(group, other.alias, connection.alias)
+
+
+def _others(alias: str) -> Iterator[tuple[str, Any]]:
+    """Return this thread's connections to the other shards of a shard's groups."""
+    shards = current_cluster().shards
+    groups = {shard.group for shard in shards if shard.primary.alias == alias}
+    peers = {s.primary.alias: s.group for s in shards if s.group in groups}
+    for connection in connections.all(initialized_only=True):
+        if connection.alias in peers and connection.alias != alias:
+            yield peers[connection.alias], connection
+
+
+def _transaction(connection: Any) -> str | None:
+    """Return the name of the open transaction, None where each statement is its own.
+
+    The transaction that a TestCase wraps around each test is none; inside it, that of the test is a savepoint.
+    """
+    if not connection.in_atomic_block:
+        return None if connection.autocommit else "manual"
+    of_tests = sum(block._from_testcase for block in connection.atomic_blocks)
+    if of_tests == len(connection.atomic_blocks):
+        return None
+    return str(connection.savepoint_ids[of_tests - 1]) if of_tests else "outermost"
+
+
+def is_idle(connection: Any) -> bool:
+    """Return whether the server has no transaction open; False where its driver does not tell."""
+    raw = connection.connection
+    if raw is None:
+        return True
+    if connection.vendor == "postgresql":
+        return bool(raw.info.transaction_status == IDLE)
+    return not getattr(raw, "in_transaction", True)
+
+
+def _refusal(group: str, first: str, second: str) -> CrossShardTransaction:
+    msg = (
+        f"The open transaction has written to {first}; a write to {second} would be committed apart from it, so one "
+        "could stay without the other. End the first block before the second begins; or, if both must happen "
+        f"or neither, write them inside two_phase({group!r})."
+    )
+    return CrossShardTransaction(msg)
