@@ -11,19 +11,14 @@ from django.test import override_settings
 from tests.db.databases import create_tables, databases, sharding, sqlite
 from tests.db.diary import hooks
 
-APPS = [
-    "django.contrib.contenttypes",
-    "django.contrib.auth",
-    "scalekit.db",
-    "tests.db.diary",
-]
+APPS = ["django.contrib.contenttypes", "scalekit.db", "tests.db.diary"]
 
 
 @contextmanager
-def diary(entries, shards, *, ledger=True, **settings):
+def diary(entries, shards, *, ledger=True, more_apps=(), **settings):
     """Let Django know empty databases, the ledger's tables apart, and the diary alone of all apps with shards."""
     settings = {"SCALEKIT_DB_SHARDING": sharding(*shards), **settings}
-    with override_settings(INSTALLED_APPS=APPS), databases(entries, **settings):
+    with override_settings(INSTALLED_APPS=[*APPS, *more_apps]), databases(entries, **settings):
         if ledger:
             create_tables("default", app="scalekit_db")
         yield

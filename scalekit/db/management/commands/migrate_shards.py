@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from scalekit.core.teaching import TeachingCommand
+from scalekit.db.sharding.mapping.assigning import init_map
 from scalekit.db.sharding.migrating import ledger
 from scalekit.db.sharding.migrating.applying import Target, migrate
 from scalekit.db.sharding.migrating.drift import drift_of
@@ -15,7 +16,7 @@ from scalekit.db.sharding.migrating.plans import plans
 from scalekit.db.sharding.migrating.reporting import announce, describe, report, unreachable
 from scalekit.db.sharding.migrating.running import Round
 from scalekit.db.sharding.migrating.screen import Screen
-from scalekit.db.sharding.migrating.shards import aliases_of, parts
+from scalekit.db.sharding.migrating.shards import aliases_of, groups_of, parts
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -115,6 +116,9 @@ class Command(TeachingCommand):
             screen.close()
         if not outcome.well:
             raise CommandError(report(outcome))
+        if target.app is None:  # from now on the stored map decides, and no longer the settings
+            for group in groups_of(options["group"]):
+                init_map(group)
 
     def _todo(self, shards: list[str], target: Target) -> dict[str, tuple[Name, ...]]:
         """Return what is left to do, shard by shard. Raises before anything is begun if one does not answer."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
+from scalekit.db.sharding.migrating.interrupts import softened
 from scalekit.db.sharding.migrating.steps import Step, Tell, What, text_of
 from scalekit.db.sharding.parallel import in_these_circumstances, stays_here
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TICK = 0.2  # seconds between two looks at the clock, for whoever shows it
 INTERRUPTED = "interrupted"
+INTERRUPTION = Step("", What.INTERRUPTED)
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Outcome:
         elif step.what is What.FAILED:
             self.failed[step.alias] = step.error
             self.stopped = self.stopped or f"{step.alias} failed"
+        elif step.what is What.INTERRUPTED:
+            self.stopped = INTERRUPTED
 
 
 class Round:
@@ -53,8 +57,7 @@ class Round:
 
     `work(alias, tell)` is called for each shard; `heard(step)` always in the calling thread. `permit()` is
     called before each shard and returns why none may begin any more, or nothing. The first Ctrl-C lets what
-    runs come to its end; the second leaves at once, and the databases roll back. With one job, which runs in
-    this thread, it is the first that leaves.
+    runs come to its end; the second leaves at once, and the databases roll back.
     """
 
     def __init__(self, work: Work, heard: Tell, *, jobs: int, permit: Callable[[], str]) -> None:
@@ -74,29 +77,27 @@ class Round:
         return self._outcome
 
     def _in_turn(self, waiting: deque[str]) -> None:
-        while self._may_begin(waiting):
-            self._hear(_done(waiting.popleft(), self._work, self._hear))
+        with softened(lambda: self._outcome.heard(INTERRUPTION)):
+            while self._may_begin(waiting):
+                self._hear(_done(waiting.popleft(), self._work, self._hear))
 
     def _at_once(self, waiting: deque[str], tick: Callable[[], None]) -> None:
         steps: SimpleQueue[Step] = SimpleQueue()
         running = 0
-        while True:
-            while running < self._jobs and self._may_begin(waiting):
-                self._start(waiting.popleft(), steps.put)
-                running += 1
-            if not running:
-                return
-            try:
-                step = steps.get(timeout=TICK)
-            except Empty:
-                tick()
-            except KeyboardInterrupt:
-                if self._outcome.stopped == INTERRUPTED:
-                    raise
-                self._outcome.stopped = INTERRUPTED
-            else:
-                self._hear(step)
-                running -= step.what in {What.ENDED, What.FAILED}
+        with softened(lambda: steps.put(INTERRUPTION)):
+            while True:
+                while running < self._jobs and self._may_begin(waiting):
+                    self._start(waiting.popleft(), steps.put)
+                    running += 1
+                if not running:
+                    return
+                try:
+                    step = steps.get(timeout=TICK)
+                except Empty:
+                    tick()
+                else:
+                    self._hear(step)
+                    running -= step.what in {What.ENDED, What.FAILED}
 
     def _may_begin(self, waiting: deque[str]) -> bool:
         if waiting and not self._outcome.stopped:

@@ -7,19 +7,19 @@ from django.core.management import CommandError
 from scalekit.db.conf import schemes, settings
 
 
-def aliases_of(group: str | None) -> list[str]:
-    """Return the shards of a group, or of all, in the order of the setting.
-
-    Where the engine spreads the rows there is one database, which `migrate` knows how to migrate.
-    """
+def groups_of(group: str | None) -> list[str]:
+    """Return a group, or all, without those whose rows their engine spreads: `migrate` migrates that one database."""
     if group is not None and group not in settings.SHARDING:
         known = ", ".join(settings.SHARDING) or "none"
         raise CommandError(f"There is no shard group {group!r}; SCALEKIT_DB_SHARDING has {known}.")
-    groups = [schemes[name] for name in settings.SHARDING if group in (None, name)]
+    named = settings.SHARDING if group is None else [group]
+    return [name for name in named if not schemes[name].spreads_itself]
+
+
+def aliases_of(group: str | None) -> list[str]:
+    """Return the shards of a group, or of all, in the order of the setting."""
     return list(
-        dict.fromkeys(
-            alias for scheme in groups if not scheme.spreads_itself for alias in scheme.shards
-        )
+        dict.fromkeys(alias for name in groups_of(group) for alias in schemes[name].shards)
     )
 
 

@@ -17,6 +17,7 @@ class What(Enum):
     BROKEN = "broken"  # the migration that failed
     ENDED = "ended"  # a shard, well
     FAILED = "failed"  # a shard
+    INTERRUPTED = "interrupted"  # the round, by Ctrl-C
 
 
 @dataclass(frozen=True, slots=True)

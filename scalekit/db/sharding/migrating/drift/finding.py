@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, connections
@@ -25,9 +26,13 @@ def drift_of(aliases: Iterable[str], warn: Callable[[str], None]) -> list[str]:
         groups.setdefault(tables_of(models_of(alias)), []).append(alias)
     lines = []
     for tables, group in groups.items():
-        found = run_on_shards(group, lambda alias, tables=tables: read(connections[alias], tables))
+        found = run_on_shards(group, partial(_read, tables=tables))
         lines += differences(found, _expected(group[0], warn))
     return lines
+
+
+def _read(alias: str, tables: frozenset[str]) -> Traits:
+    return read(connections[alias], tables)
 
 
 def _expected(alias: str, warn: Callable[[str], None]) -> Traits | None:
