@@ -105,6 +105,19 @@ def test_who_may_not_create_a_schema_still_has_the_shards_compared(migrated, cap
     assert "with each other alone" in capsys.readouterr().err
 
 
+def test_shard_stats_knows_rows_and_bytes_without_counting(migrated):
+    sql = "INSERT INTO diary_entry (id, writer_id, text, words) SELECT i, i, 'x', 1 FROM generate_series(1, 2000) i"
+    execute("shard_1", sql)
+    for alias in SHARDS:
+        execute(alias, "ANALYZE diary_entry")
+    found = json.loads(run("shard_stats", json=True))["users"]
+    tables = [found["shards"][alias]["tables"]["diary_entry"] for alias in SHARDS]
+    assert [table["rows"] for table in tables] == [0, 2000, 0]
+    assert tables[1]["bytes"] > tables[0]["bytes"] > 0
+    assert found["skew"]["rows"] == 3
+    assert json.loads(run("shard_stats", json=True, exact=True)) == {"users": found}
+
+
 @contextmanager
 def process(entries, *arguments):
     command = [sys.executable, "-m", "tests.integration.db.migrating_process"]

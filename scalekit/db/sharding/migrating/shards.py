@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from django.core.management import CommandError
 
-from scalekit.db.conf import schemes, settings
+from scalekit.db.conf import schemes
+from scalekit.db.sharding.mapping.naming import groups_named
 
 
 def groups_of(group: str | None) -> list[str]:
-    """Return a group, or all, without those whose rows their engine spreads: `migrate` migrates that one database."""
-    if group is not None and group not in settings.SHARDING:
-        known = ", ".join(settings.SHARDING) or "none"
-        raise CommandError(f"There is no shard group {group!r}; SCALEKIT_DB_SHARDING has {known}.")
-    named = settings.SHARDING if group is None else [group]
-    return [name for name in named if not schemes[name].spreads_itself]
+    """Return a group, or all, without those whose rows their engine spreads: that is one database, as any other."""
+    return [name for name in groups_named(group) if not schemes[name].spreads_itself]
 
 
 def aliases_of(group: str | None) -> list[str]:
     """Return the shards of a group, or of all, in the order of the setting."""
-    return list(
-        dict.fromkeys(alias for name in groups_of(group) for alias in schemes[name].shards)
-    )
+    return list(dict.fromkeys(alias for name in groups_of(group) for alias in schemes[name].shards))
 
 
 def parts(aliases: list[str], canary: str | None) -> list[list[str]]:
