@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
+from django.apps import apps
 from django.conf import settings
+from django.db import connections
 from django.test import override_settings
 
 from tests.db.databases import create_tables, databases, sharding, sqlite
@@ -34,9 +36,11 @@ def groups(*shards):
 def club_databases(entries, *shards):
     """Let Django know these databases, with the tables of the club and of scalekit on each where they belong."""
     setting = groups(*shards) if shards else {}
-    with installed(), databases(entries, SCALEKIT_DB_SHARDING=setting):
-        for app in ("club", "scalekit_db"):
-            create_tables(*entries, app=app)
+    once = nullcontext() if apps.is_installed(APP) else installed()
+    with once, databases(entries, SCALEKIT_DB_SHARDING=setting):
+        if not connections["default"].introspection.table_names():
+            for app in ("club", "scalekit_db"):
+                create_tables(*entries, app=app)
         yield
 
 

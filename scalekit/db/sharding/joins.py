@@ -65,7 +65,7 @@ class ShardedQuery(Query):
             self._check_inner(built[0])
         return built
 
-    def resolve_expression(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+    def resolve_expression(self, query: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Stand as a subquery, in queries on the same shards alone."""
         group = group_of(self.model)  # type: ignore[arg-type]  # set by now
         if group is not None and not is_within_reach(query.model, group, reference=False):
@@ -131,11 +131,10 @@ def is_within_reach(model: type[Model], group: str, *, reference: bool = True) -
     if other == group or (reference and is_reference(model)):
         return True
     # One engine that spreads rows by itself joins whatever it holds.
-    return (
-        other is not None
-        and schemes[group].spreads_itself
-        and schemes[other].shards == schemes[group].shards
-    )
+    scheme = schemes[group]
+    if other is None:
+        return scheme.spreads_itself and _is_default(scheme.shards[0])
+    return scheme.spreads_itself and schemes[other].shards == scheme.shards
 
 
 def check_selected(query: Query) -> None:

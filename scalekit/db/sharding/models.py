@@ -50,8 +50,7 @@ class ShardedModel(models.Model):
         group = group_of(type(self))
         save = super().save_base
         if group is None or raw:
-            with claimed([self], using, update_fields):
-                save(raw, force_insert, force_update, using, update_fields)
+            save(raw, force_insert, force_update, using, update_fields)
             return
 
         def save_at_home() -> None:

@@ -41,7 +41,7 @@ class LooseForeignKey(models.ForeignKey):  # type: ignore[type-arg]  # not gener
     def get_extra_restriction(self, alias: Any, related_alias: Any) -> Any:
         """Give Django nothing to add to a join; it asks when the query runs, after needless joins were dropped."""
         self._check_join(outer=self.model, joined=self.related_model)
-        return super().get_extra_restriction(alias, related_alias)  # type: ignore[misc]  # not in the stubs
+        return super().get_extra_restriction(alias, related_alias)
 
     def _check_join(self, *, outer: Any, joined: Any) -> None:
         group = group_of(joined)

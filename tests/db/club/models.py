@@ -27,11 +27,16 @@ class Member(ShardedModel):
     id = SnowflakeField(primary_key=True)
     family = models.BigIntegerField()
     email = models.EmailField(unique=True)
-    number = models.IntegerField(unique=True, null=True)
+    number = models.IntegerField(unique=True, null=True, blank=True)
     name = models.CharField(max_length=50, blank=True)
-    town = LooseForeignKey(Town, null=True, related_name="members")
+    town = LooseForeignKey(Town, null=True, blank=True, related_name="members")
     sport = models.ForeignKey(
-        Sport, models.DO_NOTHING, db_constraint=False, null=True, related_name="members"
+        Sport,
+        models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="members",
     )
 
     shard_group, shard_key = "users", "family"

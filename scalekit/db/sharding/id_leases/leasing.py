@@ -124,7 +124,7 @@ def _rows(connection: Any) -> Any:
 def _execute(connection: Any, sql: str, params: list[Any]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount)
 
 
 def _inserted(connection: Any, params: list[Any]) -> bool:

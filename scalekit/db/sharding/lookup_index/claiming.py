@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError, connections, transaction
-from django.db.models.signals import class_prepared, post_delete
+from django.db.models.signals import class_prepared, post_delete, pre_save
 
 from scalekit.db.exceptions import LookupTaken, LookupUnsupported
 from scalekit.db.sharding.declarations import declared_group, declared_key, group_of
@@ -19,11 +20,15 @@ from scalekit.db.sharding.lookup_index.connecting import index_connection
 from scalekit.db.sharding.lookup_index.digests import digest_of
 from scalekit.db.sharding.lookup_index.entries import Entry
 from scalekit.db.sharding.lookup_index.reserving import Claim, free, reserve
+from scalekit.db.sharding.placing import scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from django.db.models import Field, Model, QuerySet
+
+
+_in_bulk: ContextVar[bool] = ContextVar("scalekit_db_lookups_in_bulk", default=False)
 
 
 @lru_cache(maxsize=1024)
@@ -61,7 +66,7 @@ def claimed(
         with transaction.atomic(using=using):
             _number(rows)
             claims = [claim for row in rows for claim in _claims(row, wanted, using)]
-            fresh += reserve(claims) if claims else []
+            fresh += reserve(claims)
             yield
             _free_old_values(rows, wanted, {claim.entry for claim in fresh}, using)
             written = True
@@ -72,15 +77,32 @@ def claimed(
 
 
 @contextmanager
+def claimed_in_bulk(
+    rows: Sequence[Model], using: str | None, fields: Collection[str]
+) -> Iterator[None]:
+    """Take the values of rows as `claimed` does, around a ``bulk_update()``, which updates queries itself."""
+    token = _in_bulk.set(True)
+    try:
+        with claimed(rows, using, fields):
+            yield
+    finally:
+        _in_bulk.reset(token)
+
+
+@contextmanager
 def claimed_by_update(rows: QuerySet[Any], values: dict[str, Any]) -> Iterator[None]:
     """Take the new value for the row that an ``update()`` changes. Raises `LookupTaken` for several rows."""
-    group = group_of(rows.model)
-    fields = [f for f in lookup_fields(rows.model) if f.name in values] if group else []
-    if not fields:
+    model: type[Model] = rows.model
+    fields = [f for f in lookup_fields(model) if f.name in values]
+    if not fields or group_of(model) is None or _in_bulk.get():
         yield
         return
-    with transaction.atomic(using=rows.db):
-        found = list(rows.select_for_update()) if _locks(rows) else list(rows)
+    there: Any = rows.all()
+    there._for_write = True
+    home = there.db
+    with transaction.atomic(using=home):
+        locks = connections[home].features.has_select_for_update
+        found = list(there.select_for_update() if locks else there)
         for row in found:
             for field in fields:
                 setattr(row, field.attname, values[field.name])
@@ -88,7 +110,7 @@ def claimed_by_update(rows: QuerySet[Any], values: dict[str, Any]) -> Iterator[N
         if several is not None:
             msg = f"{len(found)} rows would all have {several.name} = {values[several.name]!r}."
             raise LookupTaken(msg)
-        with claimed(found, rows.db, [field.name for field in fields]):
+        with claimed(found, home, [field.name for field in fields]):
             yield
 
 
@@ -110,13 +132,24 @@ def free_deleted(sender: type[Model], instance: Model, using: str, **_: Any) -> 
         transaction.on_commit(partial(_free_others, _old(instance, fields, None)), using=using)
 
 
-def watch_deletions(sender: type[Model], **_: Any) -> None:
-    """Listen to the deletions of each model that has an index: a receiver for all would slow down all."""
+def claim_raw(
+    sender: type[Model], instance: Model, raw: bool, using: str, update_fields: Any, **_: Any
+) -> None:
+    """Take the values of a row of a fixture, which Django saves past the model's own methods."""
+    fields = _wanted([instance], update_fields) if raw else ()
+    if fields and using in scheme_of(declared_group(sender) or "").shards:
+        with transaction.atomic(using=using):
+            reserve(list(_claims(instance, fields, using)))
+
+
+def watch_writes(sender: type[Model], **_: Any) -> None:
+    """Listen to the deletions and fixtures of each model that has an index: a receiver for all would slow down all."""
     if getattr(sender, "shard_lookups", ()) and not sender._meta.abstract:
         post_delete.connect(free_deleted, sender=sender, dispatch_uid="scalekit.db.lookups")
+        pre_save.connect(claim_raw, sender=sender, dispatch_uid="scalekit.db.lookups")
 
 
-class_prepared.connect(watch_deletions, dispatch_uid="scalekit.db.lookups")
+class_prepared.connect(watch_writes, dispatch_uid="scalekit.db.lookups")
 
 
 def _wanted(rows: Sequence[Model], fields: Collection[str] | None) -> tuple[Field[Any, Any], ...]:
@@ -142,7 +175,7 @@ def _claims(row: Model, fields: Sequence[Field[Any, Any]], home: str) -> Iterato
         digest = digest_of(field, value)
         if digest is not None:
             entry = Entry(label_of(model), field.name, digest, key_of_row(row), str(row.pk))
-            yield Claim(model, field, value, entry, group, home)
+            yield Claim(model, field, value, entry, group, home, is_new=row._state.adding)
 
 
 def key_of_row(row: Model) -> str:
@@ -172,7 +205,8 @@ def _old(
     row: Model, fields: Sequence[Field[Any, Any]], changed: set[tuple[str, str]] | None
 ) -> list[Old]:
     """Return what to free; everything of the row if `changed` is None."""
-    label, found = label_of(type(row)), []
+    label = label_of(type(row))
+    found: list[Old] = []
     for field in fields:
         if changed is None:
             found.append((label, field.name, str(row.pk), None))
@@ -187,7 +221,3 @@ def _free_others(old: Sequence[Old]) -> None:
     with index_connection() as connection:
         for model, field, row, digest in old:
             index.delete_others(connection, model, field, row, digest)
-
-
-def _locks(rows: QuerySet[Any]) -> bool:
-    return connections[rows.db].features.has_select_for_update

@@ -36,29 +36,32 @@ def index_connection() -> Iterator[Any]:
 
 
 @contextmanager
-def transaction_apart(alias: str) -> Iterator[Any]:
-    """Give a connection to a shard in a transaction that sees what others have committed by each statement."""
+def holding_apart(alias: str, entry: Entry) -> Iterator[Any]:
+    """Give a connection to a shard on which nobody else has a value: what is read there is committed.
+
+    Raises `OperationalError` if another transaction has it for too long.
+    """
     mine = connections[alias]
     if mine.in_atomic_block and not _is_in_own_block(mine):
         yield mine  # in a TestCase, whose rows nobody else sees
         return
-    with own_connection(alias) as connection:
-        connection.set_autocommit(False)
+    with own_connection(alias) as connection, connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
-        try:
-            yield connection
-        finally:
-            connection.rollback()
+            # By statement, so that what is read next includes what was committed while this one waited.
+            cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
+            hold(connection, [entry])
+        else:
+            cursor.execute("BEGIN IMMEDIATE")
+        yield connection
+        cursor.execute("ROLLBACK")
 
 
-def hold(connection: Any, entries: Iterable[Entry], table: str) -> None:
-    """Have nobody else take or give away these values on this shard, until the transaction ends.
+def hold(connection: Any, entries: Iterable[Entry], table: str = "") -> None:
+    """Have nobody else take or give away these values on this shard, until its transaction ends.
 
     In the order of their numbers, so that two who want the same values do not wait for each other. SQLite has
-    one lock for all, taken by a statement that would change a row if there were one.
+    one lock for all, taken by a statement on `table` that would change a row if there were one.
     """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

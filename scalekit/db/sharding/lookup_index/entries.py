@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 INSERT, READ, REPLACE, DELETE, DELETE_OTHERS, PAGE = (
     Path(__file__).with_name(f"{name}.sql").read_text("utf-8")
@@ -44,17 +44,15 @@ def _insert(connection: Any, entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if (entry.field, entry.digest) in stored]
 
 
-def read(connection: Any, model: str, field: str, digests: Collection[str]) -> list[Entry]:
-    """Return the entries of these values."""
-    return [
-        Entry(model, field, *row)
-        for part in _parts(list(digests))
-        for row in _fetch(
-            connection,
-            READ.format(digests=", ".join(["%s"] * len(part))),
-            [model, field, *part],
-        )
-    ]
+def read(connection: Any, wanted: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of the same values of one model, whichever rows have them."""
+    found = []
+    for part in _parts(wanted):
+        places = ", ".join(["(%s, %s)"] * len(part))
+        params = [param for entry in part for param in (entry.field, entry.digest)]
+        rows = _fetch(connection, READ.format(values=places), [part[0].model, *params])
+        found += [Entry(part[0].model, *row) for row in rows]
+    return found
 
 
 def replace(connection: Any, old: Entry, new: Entry) -> bool:

@@ -11,6 +11,7 @@ from scalekit.db.exceptions import LookupUnsupported
 from scalekit.db.sharding.lookup_index import entries as index
 from scalekit.db.sharding.lookup_index.claiming import label_of, lookup_fields
 from scalekit.db.sharding.lookup_index.digests import digest_of
+from scalekit.db.sharding.lookup_index.entries import Entry
 from scalekit.db.sharding.lookups import and_lookups
 from scalekit.db.sharding.placing import scheme_of
 
@@ -34,7 +35,9 @@ def shards_by_index(query: Query, group: str) -> frozenset[str] | None:
             digests = _digests(column, lookup)
             if digests is not None:
                 connection = connections[DEFAULT_DB_ALIAS]
-                found = index.read(connection, label_of(model), column.name, digests)
+                label = label_of(model)
+                wanted = [Entry(label, column.name, digest, "", "") for digest in digests]
+                found = index.read(connection, wanted)
                 return frozenset(scheme_of(group).shard_for(entry.shard_key) for entry in found)
     return None
 

@@ -24,8 +24,8 @@ from scalekit.db.sharding.joins import ShardedQuery
 from scalekit.db.sharding.lookup_index import entries as index
 from scalekit.db.sharding.lookup_index.connecting import (
     hold,
+    holding_apart,
     index_connection,
-    transaction_apart,
 )
 from scalekit.db.sharding.placing import scheme_of
 
@@ -49,6 +49,7 @@ class Claim:
     entry: Entry
     group: str
     home: str
+    is_new: bool  # so the row has no value yet
 
     @property
     def table(self) -> str:
@@ -71,18 +72,28 @@ def reserve(claims: Sequence[Claim]) -> list[Claim]:
     for one, next_one in pairwise(claims):
         if (one.entry.field, one.entry.digest) == (next_one.entry.field, next_one.entry.digest):
             raise next_one.taken()
+    if not claims:
+        return []
     home = connections[claims[0].home]
     hold(home, [claim.entry for claim in claims], claims[0].table)
     with index_connection() as connection:
+        claims = _changed(connection, claims)
         inserted = set(index.insert(connection, [claim.entry for claim in claims]))
         fresh = [claim for claim in claims if claim.entry in inserted]
         try:
-            held = (claim for claim in claims if claim.entry not in inserted)
+            held = [claim for claim in claims if claim.entry not in inserted]
             fresh.extend(claim for claim in held if _take_over(connection, claim))
         except LookupTaken:
             _free(connection, fresh)
             raise
     return fresh
+
+
+def _changed(connection: Any, claims: Sequence[Claim]) -> list[Claim]:
+    """Return the claims of values that their rows do not have already, as most of stored rows do."""
+    stored = [claim.entry for claim in claims if not claim.is_new]
+    kept = set(index.read(connection, stored)) if stored else ()
+    return [claim for claim in claims if claim.entry not in kept]
 
 
 def free(claims: Sequence[Claim]) -> None:
@@ -101,7 +112,7 @@ def _take_over(connection: Any, claim: Claim) -> bool:
     """Return whether a value was taken from a row that is gone; it may be the row's own already."""
     entry = claim.entry
     for _ in range(TRIES):
-        found = index.read(connection, entry.model, entry.field, [entry.digest])
+        found = index.read(connection, [entry])
         if not found:
             if index.insert(connection, [entry]):
                 return True
@@ -120,8 +131,7 @@ def _taken_from(connection: Any, found: Entry, claim: Claim) -> bool:
         _demand_free(connections[shard], claim)
         return index.replace(connection, found, claim.entry)
     try:
-        with transaction_apart(shard) as apart:
-            hold(apart, [found], claim.table)
+        with holding_apart(shard, found) as apart:
             _demand_free(apart, claim)
             return index.replace(connection, found, claim.entry)
     except OperationalError as error:  # the lock's time is up, or the shard is down
@@ -129,9 +139,7 @@ def _taken_from(connection: Any, found: Entry, claim: Claim) -> bool:
 
 
 def _demand_free(shard: Any, claim: Claim) -> None:
-    rows = QuerySet(claim.model, ShardedQuery(claim.model)).filter(
-        **{claim.field.name: claim.value}
-    )
-    others = rows.exclude(pk=claim.model._meta.pk.to_python(claim.entry.row))  # type: ignore[union-attr]  # noqa: SLF001 - Django's documented API
+    rows: QuerySet[Any] = QuerySet(claim.model, ShardedQuery(claim.model))
+    others = rows.filter(**{claim.field.name: claim.value}).exclude(pk=claim.entry.row)
     if others.query.exists().get_compiler(connection=shard).has_results():
         raise claim.taken()

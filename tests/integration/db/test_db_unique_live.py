@@ -1,0 +1,200 @@
+"""Ids and values that are unique over processes and shards, on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from array import array
+from contextlib import contextmanager
+
+import pytest
+from django.db import connections, transaction
+
+from scalekit.db.conf import schemes
+from scalekit.db.exceptions import LookupTaken
+from scalekit.db.models import IdLease, ShardLookup
+from scalekit.db.sharding.ids import EPOCH_MS, TURNS, generator, milliseconds_of_id
+from scalekit.db.sharding.lookup_index import connecting
+from tests.db.club_databases import club, club_databases, groups
+from tests.db.databases import rolled_back
+from tests.integration.db.conftest import entry
+
+pytestmark = pytest.mark.servers
+
+NAME = "club"
+EMAIL = "ann@example.org"
+
+
+@pytest.fixture(scope="module")
+def club_entries(postgres_primary, postgres_shards):
+    """Create the databases, once for all tests of this module."""
+    servers = {"default": postgres_primary} | {s.name: s for s in postgres_shards}
+    for server in servers.values():
+        server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+        server.create_database(NAME)
+    return {alias: entry(server, NAME=NAME) for alias, server in servers.items()}
+
+
+@pytest.fixture
+def sharded_club(club_entries):
+    shards = [alias for alias in club_entries if alias != "default"]
+    with club_databases(club_entries, *shards):
+        generator.fork()  # ids are leased from this database from now on
+        yield club_entries
+        for model in (ShardLookup, IdLease):
+            model.objects.all().delete()
+        for alias in shards:
+            for model in (club().Visit, club().Member):
+                model.objects.using(alias).all()._raw_delete(alias)
+        connections.close_all()
+
+
+@pytest.fixture
+def families(sharded_club):
+    """Return two families that live on different shards."""
+    home = schemes["users"].shard_for
+    return 1, next(key for key in range(2, 99) if home(key) != home(1))
+
+
+@contextmanager
+def process(entries, *task):
+    aliases = [alias for alias in entries if alias != "default"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.integration.db.club_process",
+        json.dumps(entries),
+        json.dumps(groups(*aliases)),
+    ]
+    with subprocess.Popen(
+        [*command, *map(str, task)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def member(family):
+    return club().Member.objects.create(family=family, email=EMAIL)
+
+
+def test_a_value_that_a_dead_process_took_is_free_at_once(sharded_club, families):
+    here, there = families
+    with process(sharded_club, "claim", here, EMAIL) as writer:
+        assert writer.stdout.readline() == "taken\n"
+        assert ShardLookup.objects.count() == 1
+        writer.kill()  # between the reservation and the row
+        writer.wait()
+    ann = member(there)
+    assert club().Member.objects.get(email=EMAIL) == ann
+    assert ShardLookup.objects.get().shard_key == str(there)
+
+
+def test_a_value_that_a_living_process_took_is_waited_for_and_then_given_up(
+    sharded_club, families, monkeypatch
+):
+    monkeypatch.setattr(connecting, "PATIENCE_MS", 200)
+    here, there = families
+    with process(sharded_club, "claim", here, EMAIL) as writer:
+        assert writer.stdout.readline() == "taken\n"
+        with pytest.raises(LookupTaken):
+            member(there)
+        writer.communicate("\n")
+    member(there)  # the writer ended without a row
+
+
+def test_of_creators_at_once_on_two_shards_one_wins(sharded_club, families):
+    outcomes, barrier = [], threading.Barrier(4)
+
+    def create(family):
+        try:
+            barrier.wait(10)
+            with transaction.atomic(using=schemes["users"].shard_for(family)):
+                member(family)
+            outcomes.append("created")
+        except LookupTaken:
+            outcomes.append("taken")
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=create, args=[family]) for family in families * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["created", "taken", "taken", "taken"]
+    assert club().Member.objects.scatter().filter(name="").count() == 1
+
+
+def test_of_those_who_get_or_create_at_once_all_get_the_same_row(sharded_club, families):
+    found, barrier = [], threading.Barrier(4)
+
+    def get(family):
+        barrier.wait(10)
+        rows = club().Member.objects
+        found.append(rows.get_or_create(email=EMAIL, defaults={"family": family}))
+        connections.close_all()
+
+    threads = [threading.Thread(target=get, args=[family]) for family in families * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({row.pk for row, _ in found}) == 1
+    assert [created for _, created in found].count(True) == 1
+
+
+def test_a_reservation_holds_though_a_transaction_on_default_comes_to_nothing(
+    sharded_club, families
+):
+    here, there = families
+    with rolled_back():
+        ann = member(here)  # committed on its shard
+    with pytest.raises(LookupTaken):
+        member(there)
+    assert club().Member.objects.get(email=EMAIL) == ann
+
+
+def test_processes_that_make_ids_at_once_make_none_twice(sharded_club, tmp_path):
+    count, slots = 20_000, 16  # few slots, so that ids would meet often
+    with (
+        process(sharded_club, "ids", tmp_path / "0", count, slots) as one,
+        process(sharded_club, "ids", tmp_path / "1", count, slots) as two,
+        process(sharded_club, "ids", tmp_path / "2", count, slots) as three,
+    ):
+        makers = one, two, three
+        for maker in makers:
+            assert maker.stdout.readline() == "ready\n"
+        for maker in makers:
+            maker.stdin.write("\n")
+            maker.stdin.flush()
+        for maker in makers:
+            maker.stdin.close()
+            assert maker.wait(60) == 0
+    made = [number for file in tmp_path.iterdir() for number in numbers(file)]
+    assert len(made) == len(set(made)) == 3 * (count + count // 2)
+    assert IdLease.objects.count() == 6  # each process's, and each child's
+
+
+def numbers(file):
+    found = array("q")
+    found.frombytes(file.read_bytes())
+    return found
+
+
+def test_ids_made_by_saving_are_leased(sharded_club, families):
+    ann = member(families[0])
+    lease = IdLease.objects.get()
+    assert (milliseconds_of_id(ann.pk) - EPOCH_MS) % TURNS == lease.number % TURNS
+
+
+def test_a_transaction_on_default_that_is_rolled_back_keeps_the_lease(sharded_club, families):
+    with rolled_back():
+        member(families[0])
+    assert IdLease.objects.count() == 1
