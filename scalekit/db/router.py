@@ -10,7 +10,9 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db import router as project_routers
 
 from scalekit.db.cluster import current_cluster
+from scalekit.db.conf import schemes
 from scalekit.db.servers import read_alias
+from scalekit.db.sharding.declarations import configured_group
 from scalekit.db.sharding.migrating.current import HISTORICAL, primary_in_migration
 from scalekit.db.sharding.migrating.operations import runs_on
 from scalekit.db.sharding.placing import (
@@ -110,11 +112,13 @@ class Router:
         model = hints.get("model") or _model(app_label, model_name)
         if model is None:
             return runs_on(db, app_label, hints)
-        group = group_of(model)
+        group = configured_group(model)
         if group is None:
-            kept_out = db in cluster.shard_aliases and not _on_every_primary(model)
-            return False if kept_out else None
-        return any(s.group == group and s.primary.alias == db for s in cluster.shards)
+            is_shard = db in cluster.shard_aliases and db != DEFAULT_DB_ALIAS
+            return False if is_shard and not _on_every_primary(model) else None
+        return db == schemes[group].starts_on or any(
+            s.group == group and s.primary.alias == db for s in cluster.shards
+        )
 
 
 def _on_every_primary(model: type[Model]) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,12 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models.constants import LOOKUP_SEP
 
-from scalekit.db.conf import settings
+from scalekit.db.conf import schemes, settings
 
 if TYPE_CHECKING:
     from django.db.models import Field, Model
 
+KEY, ID = "key", "id"
 MIGRATION = "__fake__"  # the module of a model inside a migration, which has fields alone
 
 
@@ -30,6 +31,8 @@ class Declaration:
     group: str | None = None
     path: tuple[Field[Any, Any], ...] = ()
     ids: tuple[Field[Any, Any], ...] = ()
+    meanings: dict[str, str] = field(default_factory=dict)
+    """What the value of a column says, `KEY` or `ID`, by the column's attribute."""
 
     @property
     def own_key(self) -> Field[Any, Any] | None:
@@ -47,7 +50,10 @@ def declaration_of(model: type[Model]) -> Declaration:
     if path and holds_id(path[-1]):
         path = ()  # a tree, whose rows lie where the id of their root says
     ids = tuple(f for f in model._meta.concrete_fields if _holds_slot(f, group))
-    return Declaration(group, path, ids)
+    meanings = dict.fromkeys((column.attname for column in ids), ID)
+    if len(path) == 1:
+        meanings[path[0].attname] = KEY
+    return Declaration(group, path, ids, meanings)
 
 
 def declared_group(model: type[Model]) -> str | None:
@@ -70,7 +76,15 @@ def declared_key(model: type[Model]) -> str | None:
 
 
 def group_of(model: type[Model]) -> str | None:
-    """Return the shard group of a model, None while that is not configured."""
+    """Return the shard group of a model; None while that is not configured, or its rows still lie unsharded."""
+    group = configured_group(model)
+    if group is not None and (scheme := schemes[group]).starts_on and not scheme.map.live:
+        return None
+    return group
+
+
+def configured_group(model: type[Model]) -> str | None:
+    """Return the shard group of a model, wherever its rows lie yet; None while it is not configured."""
     sharding = settings.SHARDING
     if not sharding:
         return None

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models.lookups import Exact, In
 from django.db.models.sql.where import AND, NothingNode, WhereNode
 
-from scalekit.db.sharding.declarations import declaration_of, pointed_at
+from scalekit.db.sharding.declarations import KEY, declaration_of, pointed_at
 from scalekit.db.sharding.placing import scheme_of
 from scalekit.db.sharding.probing import located
 
@@ -22,12 +20,10 @@ if TYPE_CHECKING:
 
     from scalekit.db.sharding.base import ShardingScheme
 
-KEY, ID = "key", "id"
 NOWHERE: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """One condition that all rows of a query meet, and on which shards such rows lie.
 
     `unsure` are the ids among its values of which each shard in `maybe` may have the row.
@@ -49,8 +45,7 @@ class Condition:
         return self.surely.union(located(self.field, self.unsure, sorted(self.maybe)).values())
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """The shards a query names, by conditions that must all hold."""
 
     conditions: tuple[Condition, ...]
@@ -88,7 +83,7 @@ def named_by(query: Query, group: str) -> Named | None:
         condition = _condition(query, lookup, group, scheme)
         if condition is not None:
             found.append(condition)
-    if not found and getattr(query.model, "shard_lookups", ()):
+    if not found and getattr(query.model, "shard_lookups", None):
         return _named_by_index(query, group)
     return Named(tuple(found)) if found else None
 
@@ -108,6 +103,18 @@ def and_lookups(node: Any) -> Iterator[Any]:
     elif node.connector == AND and not node.negated:
         for child in node.children:
             yield from and_lookups(child)
+
+
+def is_plain(query: Query) -> bool:
+    """Return whether a query compares columns with values and does no more, as most do: it holds no other."""
+    if query.combined_queries or query.annotations or query._filtered_relations:  # type: ignore[attr-defined]  # not in the stubs
+        return False
+    return all(isinstance(name, str) for name in query.order_by) and all(
+        isinstance(lookup, (Exact, In))
+        and hasattr(lookup.lhs, "target")
+        and _plain_values(lookup, wrapped=False) is not None
+        for lookup in query.where.children
+    )
 
 
 def is_prefetch(query: Query, instance: Model) -> bool:
@@ -161,15 +168,10 @@ def _by_ids(field: Any, values: list[Any], scheme: ShardingScheme) -> Condition:
     return Condition(frozenset(surely), frozenset(maybe), field, tuple(unsure))
 
 
-@lru_cache(maxsize=4096)
 def _meaning(field: Any, group: str) -> str | None:
     """Return what a column's value says of its row: it is the shard key, or an id that holds a slot."""
     declaration = declaration_of(field.model)
-    if declaration.group != group:
-        return None
-    if field in declaration.ids:
-        return ID
-    return KEY if field == declaration.own_key else None
+    return declaration.meanings.get(field.attname) if declaration.group == group else None
 
 
 def _column(query: Query, lhs: Any) -> tuple[Any, bool]:

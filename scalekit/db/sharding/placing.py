@@ -147,16 +147,11 @@ def key_of_instance(instance: Model) -> Any:
 
 def slots_of_instance(instance: Model, scheme: ShardingScheme) -> dict[str, int]:
     """Return the slots that a row's key, id and co-located rows name, by field; they should agree."""
-    declaration, slots = declaration_of(type(instance)), {}
     key = key_of_instance(instance)
-    if key is not None:
-        slots["__".join(field.name for field in declaration.path)] = scheme.slot(key)
-    for field in declaration.ids:
-        value = instance.__dict__.get(field.attname)
-        slot = None if value is None else pointed_at(field).slot_of(field.to_python(value))
-        if slot is not None:
-            slots[field.attname] = slot % scheme.slots
-    return slots
+    if key is None:
+        return _slots_of_ids(instance, scheme)
+    name = "__".join(field.name for field in declaration_of(type(instance)).path)
+    return {name: scheme.slot(key), **_slots_of_ids(instance, scheme)}
 
 
 def slot_of_instance(instance: Model, scheme: ShardingScheme) -> int | None:
@@ -174,20 +169,38 @@ def primary_of_instance(instance: Model, group: str) -> str | None:
     scheme = schemes[group]
     if scheme.spreads_itself:
         return scheme.shards[0]
-    came_from = _came_from(instance, scheme)
-    slots = slots_of_instance(instance, scheme)
-    if not slots and came_from is not None:
-        return came_from
-    slot = slot_of_instance(instance, scheme)
+    slots = _slots_of_ids(instance, scheme)
     key = key_of_instance(instance)
     if key is not None:
+        if slots and {scheme.slot(key)} != set(slots.values()):
+            raise torn_apart(instance, slots_of_instance(instance, scheme))
         return scheme.shard_for(key)
-    if slot is None:
-        return None
-    candidates = scheme.shards_for_slot(slot)
-    if len(candidates) == 1 or came_from in candidates:
-        return candidates[0] if len(candidates) == 1 else came_from
-    return _found_among(candidates, instance)
+    if len(set(slots.values())) > 1:
+        raise torn_apart(instance, slots)
+    came_from = _came_from(instance, scheme)
+    if not slots:
+        return came_from or _primary_of_unknown(instance, group)
+    candidates = scheme.shards_for_slot(next(iter(slots.values())))
+    if len(candidates) == 1:
+        return candidates[0]
+    return came_from if came_from in candidates else _found_among(candidates, instance)
+
+
+def _slots_of_ids(instance: Model, scheme: ShardingScheme) -> dict[str, int]:
+    slots = {}
+    for field in declaration_of(type(instance)).ids:
+        value = instance.__dict__.get(field.attname)
+        slot = None if value is None else pointed_at(field).slot_of(field.to_python(value))
+        if slot is not None:
+            slots[field.attname] = slot % scheme.slots
+    return slots
+
+
+def _primary_of_unknown(instance: Model, group: str) -> str | None:
+    """Look for a row of which no value says where it lies, or for the row it hangs on."""
+    if _knows_parent(instance):
+        return primary_of_instance(instance, group)
+    return _found_among(schemes[group].shards, instance)
 
 
 def home_of(instance: Model, group: str, using: str | None = None) -> str:

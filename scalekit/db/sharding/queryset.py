@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes
@@ -16,9 +16,14 @@ from scalekit.db.exceptions import LookupTaken
 from scalekit.db.servers import read_alias
 from scalekit.db.sharding.declarations import declaration_of, group_of
 from scalekit.db.sharding.joins import ShardedQuery, check_selected, check_union
-from scalekit.db.sharding.lookup_index.claiming import check_bulk, claimed, claimed_by_update
-from scalekit.db.sharding.lookups import named_by, shards_of_query
-from scalekit.db.sharding.mapping.staleness import retry_when_stale
+from scalekit.db.sharding.lookup_index.claiming import (
+    check_bulk,
+    claimed,
+    claimed_by_update,
+    claimed_in_bulk,
+)
+from scalekit.db.sharding.lookups import is_plain, named_by, shards_of_query
+from scalekit.db.sharding.mapping.staleness import is_stale, retry_when_stale
 from scalekit.db.sharding.parallel import run_on_shards
 from scalekit.db.sharding.placing import (
     AnyShard,
@@ -36,8 +41,6 @@ from scalekit.db.transactions import is_open
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
-
-    from scalekit.db.sharding.scatter import ScatterQuerySet
 
 M = TypeVar("M", bound=models.Model)
 T = TypeVar("T")
@@ -86,7 +89,8 @@ class ShardedQuerySet(models.QuerySet[M]):
 
     def _primary(self, group: str) -> str:
         primary = self._named_primary(group)
-        check_subqueries(self.query, group, primary)
+        if not is_plain(self.query):
+            check_subqueries(self.query, group, primary)
         return primary
 
     def _named_primary(self, group: str) -> str:
@@ -121,14 +125,18 @@ class ShardedQuerySet(models.QuerySet[M]):
         named = shards_of_query(self.query, group)
         return None if named is None else [a for a in schemes[group].shards if a in named]
 
-    def scatter(self) -> ScatterQuerySet[M] | Self:
-        """Ask every shard, or those the conditions name, and merge the answers exactly."""
-        from scalekit.db.sharding.scatter import ScatterQuerySet
+    def scatter(self, *, partial: bool = False, seconds: float | None = None) -> Any:
+        """Ask every shard, or those the conditions name, and merge the answers exactly.
+
+        A shard that does not answer within `seconds` (SCALEKIT_DB_SCATTER_SECONDS; 0 is never) is an error
+        that names it; with `partial`, rows of the others are given, and `failed` says which are missing.
+        """
+        from scalekit.db.sharding.scatter import scattered
 
         group = self._unplaced_group()
-        if group is None:
+        if group is None or schemes[group].spreads_itself:
             return self._chain()
-        return ScatterQuerySet(self._chain(), group)
+        return scattered(self, partial=partial, seconds=seconds)
 
     def select_related(self, *fields: Any) -> Self:
         """Join related rows, those of the same shard alone. Raises `CrossShardQuery`."""
@@ -141,18 +149,25 @@ class ShardedQuerySet(models.QuerySet[M]):
         return super()._combinator_query(combinator, *other_qs, all=all)  # type: ignore[misc,no-any-return]  # not in the stubs
 
     def _fetch_all(self) -> None:
-        group = self._unplaced_group()
-        if group is None or self._result_cache is not None:
+        if self._hints and self._result_cache is None:
+            self._fetch_prefetched()
+        try:
             super()._fetch_all()
-            return
-        shards = self._shards_of_prefetch(group)
-        if shards is not None and len(shards) > 1:
+        except DatabaseError as error:
+            if not is_stale(error):
+                raise
+            retry_when_stale(super()._fetch_all)
+
+    def _fetch_prefetched(self) -> None:
+        """Fetch what hangs on rows of several shards from each of these; leave all else to Django."""
+        group = self._unplaced_group()
+        shards = None if group is None else self._shards_of_prefetch(group)
+        if group is not None and shards is not None and len(shards) > 1:
             self._result_cache = self._from_each(group, shards)
-        retry_when_stale(super()._fetch_all)
 
     def _shards_of_prefetch(self, group: str) -> list[str] | None:
         """Return the shards on which hangs what this query prefetches; None if it prefetches nothing."""
-        if not self._hints or schemes[group].spreads_itself:
+        if schemes[group].spreads_itself:
             return None
         return prefetch_shards(self.query, group, self._hints, named_by(self.query, group))
 
@@ -293,7 +308,7 @@ class ShardedQuerySet(models.QuerySet[M]):
         """Update the rows, each on its shard, all shards at once: one transaction a shard, not one for all."""
 
         def write(rows: Self, part: list[M]) -> int:
-            with claimed(part, rows._db, fields):
+            with claimed_in_bulk(part, rows._db, fields):
                 return models.QuerySet.bulk_update(rows, part, fields, **kwargs)
 
         return sum(self._on_each_shard(list(objs), write))

@@ -1,0 +1,1 @@
+"""A plain model and a sharded one with the same columns."""
