@@ -277,5 +277,7 @@ def _value(alias: str, expression: str) -> Any:
 def check_sharded_models(**_: Any) -> list[CheckMessage]:
     """Find sharded models that could not be placed."""
     from scalekit.db.sharding.checks import faults_of_model
+    from scalekit.db.sharding.citus.checks import faults_of_citus
 
-    return [fault for model in apps.get_models() for fault in faults_of_model(model)]
+    found = [fault for model in apps.get_models() for fault in faults_of_model(model)]
+    return [*found, *faults_of_citus()]

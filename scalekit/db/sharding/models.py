@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 
+from scalekit.db.conf import schemes
+from scalekit.db.sharding.declarations import configured_group, group_of
 from scalekit.db.sharding.lookup_index.claiming import claimed
 from scalekit.db.sharding.mapping.staleness import retry_when_stale
-from scalekit.db.sharding.placing import beside, group_of, home_of
+from scalekit.db.sharding.placing import beside, home_of
 from scalekit.db.sharding.queryset import ShardedManager
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class ShardedModel(models.Model):
     shard_group: ClassVar[str] = ""
     shard_key: ClassVar[str] = ""
     shard_lookups: ClassVar[Sequence[str]] = ()
+    unique_within_shard: ClassVar[Sequence[str]] = ()  # fields and constraints that may repeat elsewhere
 
     objects = ShardedManager()
     # What Django itself uses to save, refresh and follow relations; not to be filtered.
@@ -47,26 +50,34 @@ class ShardedModel(models.Model):
         update_fields: Any = None,
     ) -> None:
         """Save the row. Raises `WrongShard` where it would not be found again, whatever `using` says."""
-        group = group_of(type(self))
         save = super().save_base
-        if group is None or raw:
-            save(raw, force_insert, force_update, using, update_fields)
-            return
 
         def save_at_home() -> None:
-            home = home_of(self, group, using)
+            group = group_of(type(self))
+            if group is None:
+                save(raw, force_insert, force_update, using, update_fields)
+                return
+            home = home_of(self, group, _chosen(group, using))
             with claimed([self], home, update_fields):
                 save(raw, force_insert, force_update, home, update_fields)
 
-        retry_when_stale(save_at_home)
+        if raw or configured_group(type(self)) is None:
+            save(raw, force_insert, force_update, using, update_fields)
+        else:
+            retry_when_stale(save_at_home)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Delete the row. Raises `WrongShard` where it does not lie."""
-        group = group_of(type(self))
         delete = super().delete
-        if group is None or self.pk is None:
+        if configured_group(type(self)) is None or self.pk is None:
             return delete(using, keep_parents)
-        return retry_when_stale(lambda: delete(home_of(self, group, using), keep_parents))
+
+        def delete_at_home() -> tuple[int, dict[str, int]]:
+            group = group_of(type(self))
+            home = using if group is None else home_of(self, group, _chosen(group, using))
+            return delete(home, keep_parents)
+
+        return retry_when_stale(delete_at_home)
 
     def _perform_unique_checks(self, unique_checks: Any) -> Any:
         """Look for duplicates on this row's shard: uniqueness holds within a shard."""
@@ -74,3 +85,8 @@ class ShardedModel(models.Model):
             return super()._perform_unique_checks(unique_checks)  # type: ignore[misc]  # private in the stubs
 
     delete.alters_data = True  # type: ignore[attr-defined]  # templates must not call it
+
+
+def _chosen(group: str, using: str | None) -> str | None:
+    """Return the database that the caller chose, None for the one where the rows of the group lay before."""
+    return None if using == schemes[group].starts_on else using

@@ -5,6 +5,8 @@
 `manage.py citus distribute` turns the group's tables into distributed ones; see docs/howto/move_to_citus.md.
 """
 
+from __future__ import annotations
+
 from scalekit.db.sharding.citus.scheme import Citus
 
 __all__ = ["Citus"]

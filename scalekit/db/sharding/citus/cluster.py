@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.db import transaction
 
-from scalekit.db.sharding.citus.columns import column_of, models_of
+from scalekit.db.sharding.citus.columns import column_of
 from scalekit.db.sharding.citus.ddl import Constraint, statements
-from scalekit.db.sharding.placing import is_reference
+from scalekit.db.sharding.declarations import is_reference
+from scalekit.db.sharding.group_models import models_of
 
 if TYPE_CHECKING:
     from scalekit.db.sharding.citus.scheme import Citus

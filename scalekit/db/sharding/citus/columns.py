@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 
-from scalekit.db.sharding.placing import declared_group, declared_key
+from scalekit.db.sharding.declarations import declared_group, declared_key
+from scalekit.db.sharding.group_models import models_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,30 +26,6 @@ class Undistributable:
     hint: str
 
 
-def models_of(group: str) -> list[type[Model]]:
-    """Return the models of a group whose tables Django manages, those that others refer to first."""
-    found = [
-        model
-        for model in apps.get_models(include_auto_created=True)
-        if declared_group(model) == group and model._meta.managed and not model._meta.proxy
-    ]
-    ordered: list[type[Model]] = []
-    for model in found:
-        _place(model, found, ordered, set())
-    return ordered
-
-
-def _place(
-    model: type[Model], found: list[type[Model]], ordered: list[type[Model]], above: set[Any]
-) -> None:
-    if model in ordered or model in above:
-        return
-    for field in model._meta.local_fields:
-        if field.related_model in found:
-            _place(field.related_model, found, ordered, above | {model})  # type: ignore[arg-type]  # a class by now
-    ordered.append(model)
-
-
 def column_of(model: type[Model]) -> Any:
     """Return the field whose column holds the shard key; an `Undistributable` where none does."""
     name = declared_key(model)
@@ -63,19 +39,19 @@ def column_of(model: type[Model]) -> Any:
             break
         key = declared_key(target.related_model)
         target = target.target_field
-        if target.name != key and target.attname != key:
+        if key not in (target.name, target.attname):
             return _without_column(model)
     return field
 
 
 def _without_column(model: type[Model]) -> Undistributable:
     name = model.__name__
-    through = model._meta.auto_created
+    through: Any = model._meta.auto_created
     if through:
         return Undistributable(
             model,
             f"The table of pairs {model._meta.db_table} has no column with the shard key.",
-            f"Write a model for the pairs of {through.__name__} (through=...) that has one.",  # type: ignore[union-attr]  # the class whose m2m made it
+            f"Write a model for the pairs of {through.__name__} (through=...) that has one.",
         )
     return Undistributable(
         model,

@@ -34,7 +34,7 @@ class KeyMissing(ValueError):
     """A unique index does not have the shard key, and cannot be made anew from its columns alone."""
 
 
-def statements(  # noqa: PLR0913 - what the plan depends on, all of it by name
+def statements(
     *,
     keys: Mapping[str, str],
     references: Sequence[str],

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 from scalekit.db.sharding.base import MAX_SLOTS, ShardingScheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scalekit.db.sharding.mapping.slot_map import SlotMap
 
 DEFAULT_SHARD_COUNT = 32  # Citus' own
@@ -25,11 +23,13 @@ class Citus(ShardingScheme):
     def __init__(
         self, alias: str, *, coordinator: str = "default", shard_count: int = DEFAULT_SHARD_COUNT
     ) -> None:
-        if not isinstance(coordinator, str) or not coordinator:
+        if not coordinator or not isinstance(coordinator, str):
             msg = f"coordinator is {coordinator!r}; write an alias of DATABASES"
             raise ValueError(msg)
-        if type(shard_count) is not int or not 1 <= shard_count <= MAX_SHARD_COUNT:
-            msg = f"shard_count is {shard_count!r}; write a whole number from 1 to {MAX_SHARD_COUNT}"
+        if isinstance(shard_count, bool) or not 1 <= shard_count <= MAX_SHARD_COUNT:
+            msg = (
+                f"shard_count is {shard_count!r}; write a whole number from 1 to {MAX_SHARD_COUNT}"
+            )
             raise ValueError(msg)
         super().__init__(alias, shards=[coordinator], slots=MAX_SLOTS)
         self.coordinator, self.shard_count = coordinator, shard_count
@@ -37,5 +37,9 @@ class Citus(ShardingScheme):
     def initial_shard(self, slot: int) -> str:  # noqa: ARG002 - the contract's
         return self.coordinator
 
-    def read_map_from(self, stored: Callable[[], SlotMap] | None) -> None:
-        """Read none: Citus keeps its own."""
+    @property
+    def map(self) -> SlotMap:
+        """The map of the options: where rows are, Citus keeps itself."""
+        if self._map is None:
+            self._map = self.initial_map()
+        return self._map

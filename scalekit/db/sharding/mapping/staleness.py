@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from django.db import DatabaseError, connections
 
 from scalekit.db.cluster import current_cluster
-from scalekit.db.conf import schemes
+from scalekit.db.conf import schemes, settings
 from scalekit.db.exceptions import ShardMapStale
 from scalekit.db.transactions import is_open
 
@@ -73,8 +73,9 @@ def _changed_since(before: list[int | None]) -> bool:
 
 
 def _in_transaction() -> bool:
-    shards = current_cluster().shard_aliases
-    return any(is_open(c) for c in connections.all(initialized_only=True) if c.alias in shards)
+    begun = {schemes[group].starts_on for group in settings.SHARDING}
+    aliases = current_cluster().shard_aliases | begun
+    return any(is_open(c) for c in connections.all(initialized_only=True) if c.alias in aliases)
 
 
 def _stuck() -> ShardMapStale:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from django.db.models.signals import post_migrate, pre_migrate, pre_save
 
 from scalekit.db.conf import schemes, settings
+from scalekit.db.sharding.declarations import configured_group, group_of
 from scalekit.db.sharding.migrating.refusals import (
     created_elsewhere,
     no_table_here,
     written_elsewhere,
 )
-from scalekit.db.sharding.placing import group_of, primary_of_instance
+from scalekit.db.sharding.placing import primary_of_instance
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -49,9 +50,9 @@ def primary_in_migration(
     database = _migrated.get()
     if database is None:
         return None
-    group = group_of(model)
+    group = configured_group(model)
     if group is not None:
-        if database not in schemes[group].shards:
+        if database not in (*schemes[group].shards, schemes[group].starts_on):
             raise no_table_here(model, database, group)
         return database
     if not is_shard(database):

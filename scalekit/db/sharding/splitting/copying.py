@@ -4,6 +4,7 @@ Each step reads from one snapshot of the source, so what it writes to a shard is
 never comes before the one it refers to. The shards commit first, then the source forgets the changes and moves
 its position; killed in between, the step is done again, which changes nothing.
 """
+# ruff: noqa: S608 - the names are those of tables, and quoted
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ class Parcel:
 class Mover:
     """Carries the tables of a group over; one at a time alone may."""
 
-    def __init__(self, group: str, scheme: ShardingScheme, tables: Sequence[Table], source: str) -> None:
+    def __init__(
+        self, group: str, scheme: ShardingScheme, tables: Sequence[Table], source: str
+    ) -> None:
         self.group, self.scheme, self.tables, self.source = group, scheme, tables, source
         self._homes: dict[bytes, str] = {}
 

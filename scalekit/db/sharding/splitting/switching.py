@@ -2,15 +2,18 @@
 
 All of it is one transaction on the source: killed before its commit, nothing has happened.
 """
+# ruff: noqa: S608 - the names are those of tables, and quoted
 
 from __future__ import annotations
 
+import random
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
-from scalekit.db.sharding.mapping.assigning import go_live
+from scalekit.db.sharding.mapping.assigning import init_map, set_live
 from scalekit.db.sharding.splitting.capturing import pending
 
 if TYPE_CHECKING:
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
 SHARED, FOR_TABLE = (
     Path(__file__).with_name(f"{name}.sql").read_text() for name in ("handover", "handover_table")
 )
+SEQUENCE = "SELECT pg_get_serial_sequence(%s, %s)"
 FEW = 1_000  # changes that may be left when writers begin to wait
 ROUNDS = 20
+LOCK_SECONDS = 0.3  # below deadlock_timeout, which is 1 s: nobody else is chosen to give way
 SUFFIX = "_unsharded"
 LONGEST_NAME = 63  # of PostgreSQL's identifiers
 
@@ -35,17 +40,33 @@ def near(mover: Mover) -> bool:
     return pending(connection) <= FEW
 
 
-def switch(mover: Mover, lock_timeout: float) -> None:
-    """Let the shards have the rows from now on.
+def switch(mover: Mover, patience: float) -> float:
+    """Let the shards have the rows from now on; return how long writers waited at most, in seconds.
 
-    Writers and readers wait meanwhile, as a rule for milliseconds. Raises `OperationalError` if an open
-    transaction kept a table for longer than `lock_timeout` seconds; then nothing has changed.
+    A lock is waited for only a moment, then let go and tried again: whoever writes to these tables in another
+    order never ends in a deadlock with this. Raises `OperationalError` if `patience` seconds were not enough
+    since open transactions kept the tables; then nothing has changed.
     """
+    end = time.monotonic() + patience
+    while True:
+        started = time.monotonic()
+        try:
+            _switch(mover)
+        except OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(random.uniform(0, LOCK_SECONDS))  # noqa: S311 - nobody is to guess it
+        else:
+            return time.monotonic() - started
+
+
+def _switch(mover: Mover) -> None:
     connection = connections[mover.source]
     quote = connection.ops.quote_name
+    version = init_map(mover.group).version
     names = ", ".join(quote(table.name) for table in mover.tables)
     with transaction.atomic(using=mover.source), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = {round(lock_timeout * 1000):d}")
+        cursor.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000):d}")
         cursor.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
         mover.carry(cursor, None, 0)
         _count_on(mover)
@@ -54,7 +75,7 @@ def switch(mover: Mover, lock_timeout: float) -> None:
             cursor.execute(
                 FOR_TABLE.format(table=quote(table.name), before=quote(before(table.name)))
             )
-        go_live(mover.group)
+        set_live(mover.group, version)
 
 
 def finish(mover: Mover) -> None:
@@ -81,9 +102,8 @@ def _count_on(mover: Mover) -> None:
         quote = connection.ops.quote_name
         with connection.cursor() as cursor:
             for table in mover.tables:
-                cursor.execute(
-                    "SELECT setval(s, greatest((SELECT max(id) FROM rows), 1)) FROM "
-                    f"(SELECT max({quote(table.pk)}) FROM {quote(table.name)}) AS rows (id), "
-                    "pg_get_serial_sequence(%s, %s) AS s WHERE s IS NOT NULL",
-                    [quote(table.name), table.pk],
-                )
+                cursor.execute(SEQUENCE, [quote(table.name), table.pk])
+                sequence = cursor.fetchone()[0]
+                if sequence is not None:
+                    highest = f"SELECT max({quote(table.pk)}) FROM {quote(table.name)}"
+                    cursor.execute(f"SELECT setval(%s, ({highest}))", [sequence])

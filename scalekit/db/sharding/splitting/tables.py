@@ -37,8 +37,8 @@ class Table:
     def rows(self, alias: str) -> models.QuerySet[Any]:
         """Return the rows as (key, column, ...), in the order of their ids, on one database as it is."""
         fields = [f.attname for f in _written(self.model)]
-        rows = models.QuerySet(self.model, using=alias).order_by("pk")
-        return rows.values_list(self.key, *fields)  # type: ignore[no-any-return]  # a queryset of tuples
+        rows: models.QuerySet[Any] = models.QuerySet(self.model, using=alias).order_by("pk")
+        return rows.values_list(self.key, *fields)
 
     def rows_with(self, alias: str, ids: Iterable[Any]) -> models.QuerySet[Any]:
         return self.rows(alias).filter(pk__in=list(ids))
