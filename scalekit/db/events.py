@@ -67,6 +67,12 @@ POSITION_UNKNOWN = Event(
 SCATTERED = Event(
     "db_scattered", "A query was sent to several shards.", labels=("group",), level=None
 )
+SHARD_FAILED = Event(
+    "db_shard_failed",
+    "A shard did not answer, and is missing in a partial answer.",
+    labels=("alias", "group"),
+    level=logging.WARNING,
+)
 READS_FREED = Event(
     "db_reads_freed",
     "A server hung; reads that waited for it were woken, to be run elsewhere.",

@@ -35,6 +35,10 @@ class ScatterUnsupported(ScalekitError):
     """A query over all shards cannot be answered exactly as one database would."""
 
 
+class CursorInvalid(ScalekitError, ValueError):
+    """A page cursor is damaged, or belongs to another order."""
+
+
 class ShardFailed(ScalekitError, OperationalError):
     """A shard did not answer.
 

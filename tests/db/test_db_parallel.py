@@ -36,9 +36,10 @@ def raising(**errors):
 
 @pytest.fixture
 def untested(monkeypatch):
-    """As in production: connections of threads are kept."""
+    """As in production: connections of threads are kept. One thread a shard, so that it is known which."""
     monkeypatch.setattr(threads, "is_testing", lambda: False)
-    yield
+    with override_settings(SCALEKIT_DB_SHARD_THREADS=1):
+        yield
     crew.dismiss()
 
 
@@ -107,6 +108,17 @@ def test_outcomes_keep_what_the_others_have_answered(shards):
     outcomes = outcomes_on_shards(shards, raising(shard_1=OperationalError("gone")))
     assert [outcome.value for outcome in outcomes] == ["shard_0", None, "shard_2"]
     assert [type(outcome.error) for outcome in outcomes] == [type(None), ShardFailed, type(None)]
+
+
+def test_a_silent_shard_fails_in_time(shards):
+    ended = threading.Event()
+    outcomes = outcomes_on_shards(
+        shards, lambda alias: ended.wait(30) if alias == "shard_1" else alias, seconds=0.2
+    )
+    ended.set()
+    assert [outcome.value for outcome in outcomes] == ["shard_0", None, "shard_2"]
+    with pytest.raises(ShardFailed, match="shard_1 did not answer within"):
+        raise outcomes[1].error
 
 
 def test_threads_that_ask_again_do_so_themselves(shards):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import copy_context
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, connections
 from django.utils import timezone, translation
 from django.utils.asyncio import async_unsafe
 
+from scalekit.db.cluster import current_cluster
 from scalekit.db.exceptions import ShardFailed
 from scalekit.db.sharding.threads import crew, is_worker, tidy_connections
 from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -51,17 +53,37 @@ def run_on_shards(aliases: Iterable[str], function: Callable[[str], T]) -> dict[
 
 @async_unsafe("You cannot ask shards from an async context - use a thread or sync_to_async.")
 def outcomes_on_shards(
-    aliases: Iterable[str], function: Callable[[str], T]
+    aliases: Iterable[str], function: Callable[[str], T], *, seconds: float | None = None
 ) -> tuple[Outcome[T], ...]:
-    """Call ``function(alias)`` for all aliases at once; return what became of each, in this order."""
+    """Call ``function(alias)`` for all aliases at once; return what became of each, in this order.
+
+    After `seconds`, a shard of several that has not answered is a failed one. Its thread goes on waiting,
+    and others get its place when it is done.
+    """
     named = list(dict.fromkeys(aliases))
-    here = [alias for alias in named if stays_here(alias)] or named[:1]
+    here = [alias for alias in named if stays_here(alias)]
+    if not here and (seconds is None or len(named) == 1):
+        here = named[:1]  # by the connection that this thread has anyway
     answers: SimpleQueue[Outcome[T]] = SimpleQueue()
     sent = [alias for alias in named if alias not in here and _send(alias, function, answers)]
     done = [_outcome(alias, function) for alias in named if alias not in sent]
-    done += [answers.get() for _ in sent]
+    done += _received(answers, sent, seconds)
     by_alias = {outcome.alias: outcome for outcome in done}
     return tuple(by_alias[alias] for alias in named)
+
+
+def _received(
+    answers: SimpleQueue[Outcome[T]], sent: list[str], seconds: float | None
+) -> Iterator[Outcome[T]]:
+    missing, end = set(sent), None if seconds is None else time.monotonic() + seconds
+    while missing:
+        try:
+            outcome = answers.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
+        except Empty:
+            yield from (Outcome(alias, error=silence(alias, seconds)) for alias in missing)
+            return
+        missing.discard(outcome.alias)
+        yield outcome
 
 
 def stays_here(alias: str) -> bool:
@@ -78,9 +100,20 @@ def failure(alias: str, error: BaseException) -> BaseException:
     """Return `ShardFailed` for a database that does not answer; any other error is the query's own."""
     if not isinstance(error, (OperationalError, InterfaceError)) or _is_rolled_back(error):
         return error
-    failed = ShardFailed(f"Shard {alias} did not answer: {str(error).strip()}", alias=alias)
+    shard = current_cluster().owner.get(alias, alias)
+    failed = ShardFailed(f"Shard {shard} did not answer: {str(error).strip()}", alias=shard)
     failed.__cause__ = error
     return failed
+
+
+def silence(alias: str, seconds: float | None) -> ShardFailed:
+    """Return the error of a shard that has not answered in time."""
+    shard = current_cluster().owner.get(alias, alias)
+    msg = (
+        f"Shard {shard} did not answer within {seconds} seconds (SCALEKIT_DB_SCATTER_SECONDS). Look at the "
+        "server, or give scatter(seconds=...) more time."
+    )
+    return ShardFailed(msg, alias=shard)
 
 
 def in_these_circumstances() -> Callable[..., Any]:

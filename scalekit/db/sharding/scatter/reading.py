@@ -1,0 +1,215 @@
+"""Ask the shards of a scattered queryset, and make one answer of theirs."""
+# ruff: noqa: SLF001 - querysets of ours
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from scalekit.db.conf import schemes, settings
+from scalekit.db.events import SCATTERED, SHARD_FAILED
+from scalekit.db.exceptions import ShardFailed
+from scalekit.db.servers import read_alias
+from scalekit.db.sharding.parallel import outcomes_on_shards
+from scalekit.db.sharding.scatter.comparing import label
+from scalekit.db.sharding.scatter.grouping import Grouping, is_grouped, keys_of, lie_together
+from scalekit.db.sharding.scatter.ordering import Sort
+from scalekit.db.sharding.scatter.plans import Plan, plan_of
+from scalekit.db.sharding.scatter.refusals import cannot_do, shards_disagree, too_many_rows
+from scalekit.db.sharding.scatter.sorting import (
+    Chunk,
+    OutOfOrder,
+    merged,
+    merged_at_once,
+    without_repeats,
+)
+from scalekit.db.sharding.scatter.streaming import Stream
+from scalekit.db.sharding.subqueries import check_subqueries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+T = TypeVar("T")
+
+
+def servers_of(rows: Any, verb: str) -> list[str]:
+    """Return the server to ask for each shard, and announce it. Raises `CrossShardQuery`."""
+    check_subqueries(rows.query, rows.group, None)
+    shards: list[str] = rows.shards()
+    SCATTERED.emit(group=rows.group, model=rows.model.__name__, verb=verb, shards=len(shards))
+    if rows._for_write or rows.query.select_for_update:
+        return shards
+    return [read_alias(alias) for alias in shards]
+
+
+def judge_of(servers: Sequence[str], rows: Any) -> str:
+    """Return the server that has the word on what only a database knows."""
+    return servers[0] if servers else str(schemes[rows.group].shards[0])
+
+
+def gathered(rows: Any, servers: Sequence[str], ask: Callable[[str], T]) -> dict[str, T]:
+    """Return what each server answers. Raises `ShardFailed` unless a partial answer will do."""
+    outcomes = outcomes_on_shards(servers, ask, seconds=rows.patience)
+    errors = {outcome.alias: outcome.error for outcome in outcomes if outcome.error is not None}
+    for error in errors.values():
+        if not rows._partial or not isinstance(error, ShardFailed) or len(errors) == len(outcomes):
+            raise error
+        SHARD_FAILED.emit(alias=error.alias, group=rows.group, error=str(error))
+    rows.failed = tuple(error.alias for error in errors.values() if isinstance(error, ShardFailed))
+    return {o.alias: o.value for o in outcomes if o.error is None}  # type: ignore[misc]  # no error, so a value
+
+
+def asked(rows: Any, ask: Callable[[Any], T], verb: str) -> dict[str, T]:
+    """Ask each shard the same of an ordinary queryset."""
+    part = rows.on_one_shard()
+    return gathered(rows, servers_of(rows, verb), lambda alias: ask(part.using(alias)))
+
+
+def rows_of(rows: Any) -> list[Any]:
+    """Return all rows, merged."""
+    servers = servers_of(rows, "rows")
+    if is_grouped(rows) and not lie_together(keys_of(rows), rows.group):
+        return _groups_of(rows, servers)
+    plan = _plan_of(rows)
+    chunks = gathered(rows, servers, _reader(plan))
+    _check_room(rows, sum(len(chunk.rows) for chunk in chunks.values()))
+    names = list(chunks)
+    with _naming(rows, plan, names):
+        found = list(_merged_at_once(plan, chunks))
+    return plan.shape(found[plan.start : plan.stop])
+
+
+def stream_of(rows: Any, size: int) -> Iterator[Any]:
+    """Give all rows, merged as they are read."""
+    if is_grouped(rows) and not lie_together(keys_of(rows), rows.group):
+        yield from rows_of(rows)
+        return
+    servers, plan = servers_of(rows, "iterator"), _plan_of(rows)
+    with ExitStack() as stack:
+        streams = []
+        for alias in servers:
+            streams.append(Stream(plan, alias, size, rows.patience))
+            stack.enter_context(closing(streams[-1]))
+        several = len(streams) > 1
+        given = [_unless_failed(rows, stream) for stream in streams]
+        orders = plan.orders(judge_of(servers, rows)) if several else ()
+        with _naming(rows, plan, servers):
+            chunks: Iterable[Chunk] = (
+                merged(given, orders) if several else iter(*given) if given else ()
+            )
+            if plan.same and several:
+                chunks = without_repeats(chunks, plan.same)
+            flat = (row for chunk in chunks for row in plan.shape(chunk.rows))
+            yield from islice(flat, plan.start, plan.stop)
+
+
+def count_of(rows: Any) -> int:
+    """Return the number of rows, of the slice if there is one."""
+    query = rows.query
+    total = _whole_count(rows)
+    stop = total if query.high_mark is None else min(query.high_mark, total)
+    return int(max(0, stop - query.low_mark))
+
+
+def any_of(rows: Any) -> bool:
+    """Return whether there are rows, in the slice if there is one."""
+    if rows.query.is_sliced:
+        return count_of(rows) > 0
+    return any(asked(rows, lambda part: part.exists(), "exists").values())
+
+
+def _whole_count(rows: Any) -> int:
+    whole = rows._chain()
+    whole.query.clear_limits()
+    whole.query.clear_ordering(force=True)
+    apart = is_grouped(rows) and not lie_together(keys_of(rows), rows.group)
+    if apart or (rows.query.distinct and _may_repeat(rows)):
+        count = len(rows_of(whole))
+        rows.failed = whole.failed
+        return count
+    return sum(asked_as(rows, whole, lambda part: part.count(), "count").values())
+
+
+def asked_as(rows: Any, other: Any, ask: Callable[[Any], T], verb: str) -> dict[str, T]:
+    """Ask the shards of another form of `rows`, which hears which shards have failed."""
+    answers = asked(other, ask, verb)
+    rows.failed = other.failed
+    return answers
+
+
+def _may_repeat(rows: Any) -> bool:
+    return rows._fields is not None or bool(rows.query.distinct_fields)
+
+
+def _plan_of(rows: Any) -> Plan:
+    part = rows.on_one_shard()
+    _refuse_what_no_plan_has(rows)
+    if not is_grouped(rows):
+        return plan_of(rows, part)
+    return plan_of(rows, part, [Sort(key) for key in keys_of(rows)])
+
+
+def _refuse_what_no_plan_has(rows: Any) -> None:
+    for name, annotation in rows.query.annotations.items():
+        if any(getattr(node, "contains_over_clause", False) for node in annotation.flatten()):
+            why = f"{name} would see the rows of one shard alone"
+            raise cannot_do(rows.model, "window functions", why, "compute it in Python")
+
+
+def _reader(plan: Plan) -> Callable[[str], Chunk]:
+    room = settings.SCATTER_MAX_ROWS
+    limited = plan.limited(room + 1) if room else plan
+
+    def read(alias: str) -> Chunk:
+        part = limited.ask(alias)
+        return plan.chunk(list(part._iterable_class(part)))
+
+    return read
+
+
+def _check_room(rows: Any, count: int) -> None:
+    room = settings.SCATTER_MAX_ROWS
+    if room and count > room:
+        raise too_many_rows(rows.model, room)
+
+
+def _merged_at_once(plan: Plan, chunks: dict[str, Chunk]) -> Iterator[Any]:
+    filled = {alias: chunk for alias, chunk in chunks.items() if chunk.rows}
+    if len(filled) < 2:  # noqa: PLR2004 - sorted by its shard, nothing to compare
+        for chunk in filled.values():
+            yield from chunk.rows
+        return
+    orders = plan.orders(next(iter(filled)))
+    parts = merged_at_once(list(chunks.values()), orders)
+    for part in without_repeats(parts, plan.same) if plan.same else parts:
+        yield from part.rows
+
+
+def _unless_failed(rows: Any, stream: Stream) -> Iterator[Chunk]:
+    try:
+        yield from stream
+    except ShardFailed as error:
+        if not rows._partial:
+            raise
+        SHARD_FAILED.emit(alias=error.alias, group=rows.group, error=str(error))
+        rows.failed = (*rows.failed, error.alias)
+
+
+def _groups_of(rows: Any, servers: Sequence[str]) -> list[Any]:
+    judge = judge_of(servers, rows)
+    grouping = Grouping(rows, rows.on_one_shard(), rows.group)
+    grouping.prepare(judge)
+    found = gathered(rows, servers, lambda alias: list(grouping.part.using(alias)))
+    _check_room(rows, sum(map(len, found.values())))
+    return grouping.merged(found, judge)
+
+
+@contextmanager
+def _naming(rows: Any, plan: Plan, servers: Sequence[str]) -> Iterator[None]:
+    """Say in words which shard has not sorted its rows as the others have."""
+    try:
+        yield
+    except OutOfOrder as error:
+        names = ", ".join(label(key.sort) for key in plan.keys)
+        raise shards_disagree(rows.model, names, servers[error.args[0]], servers[0]) from error

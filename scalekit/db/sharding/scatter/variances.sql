@@ -1,0 +1,4 @@
+SELECT (given.n * given.x2 - given.x * given.x) / (given.n * (given.n - %(off)s::numeric))
+FROM unnest(%(n)s::numeric[], %(x)s::numeric[], %(x2)s::numeric[])
+    WITH ORDINALITY AS given (n, x, x2, place)
+ORDER BY given.place
