@@ -10,6 +10,7 @@ from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, Su
 
 from scalekit.db import LooseForeignKey
 from scalekit.db.exceptions import CrossShardQuery
+from scalekit.db.sharding.checks import faults_of_model
 from tests.db.club_databases import club, club_databases, files
 
 
@@ -181,6 +182,12 @@ def test_the_order_of_a_model_is_looked_at_when_the_query_runs(sharded_club, mon
     with pytest.raises(CrossShardQuery):
         list(members())
     assert list(members().order_by("pk")) == []
+
+
+def test_an_order_by_another_database_is_found_by_the_checks(sharded_club, monkeypatch):
+    assert [f for m in (club().Member, club().Visit) for f in faults_of_model(m)] == []
+    monkeypatch.setattr(club().Member._meta, "ordering", ["town__name"])
+    assert [f.id for f in faults_of_model(club().Member)] == ["scalekit.db.E040"]
 
 
 def test_select_related_of_everything_required_is_refused_where_that_leaves_the_shard(

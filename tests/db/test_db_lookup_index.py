@@ -13,6 +13,7 @@ from django.db.models import F, Value
 from scalekit.db import using_shard
 from scalekit.db.exceptions import LookupTaken, LookupUnsupported, SeveralShards, ShardKeyRequired
 from scalekit.db.models import ShardLookup
+from scalekit.db.sharding.checks import faults_of_model
 from scalekit.db.sharding.slots import Slots
 from scalekit.testing.fakes import captured_events
 from tests.db.club_databases import club, club_databases, files
@@ -320,3 +321,9 @@ def test_until_sharding_is_switched_on_the_table_s_own_index_does_it(tmp_path):
         assert not isinstance(failed.value, LookupTaken)
         assert club().Member.objects.get(email=EMAIL) == ann
         assert not ShardLookup.objects.exists()
+
+
+def test_an_index_of_values_needs_postgresql_or_sqlite(monkeypatch):
+    assert list(faults_of_model(club().Member)) == []
+    monkeypatch.setattr(connections["b"], "vendor", "mysql")
+    assert [f.id for f in faults_of_model(club().Member)] == ["scalekit.db.E039"]
