@@ -10,8 +10,10 @@ class DbConfig(RungConfig):
 
     def ready(self) -> None:
         super().ready()
+        from scalekit.db.sharding.fixtures.placing import guard_fixtures
         from scalekit.db.sharding.transactions.guarding import guard_shards
         from scalekit.db.writes import observe_writes
 
         observe_writes()
         guard_shards()
+        guard_fixtures()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.core.management.base import CommandError
+from django.core.management.commands.dumpdata import Command as DjangosCommand
+from django.db import DEFAULT_DB_ALIAS
+
+from scalekit.db.sharding.fixtures.joining import JOINS
+from scalekit.db.sharding.fixtures.placing import databases, has_copies
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+COMPRESSED = {".bz2", ".gz", ".lzma", ".xz", ".zip"}
+
+
+class Command(DjangosCommand):
+    help = (
+        f"{DjangosCommand.help} With shards, and without --database: the rows of the default database and of all "
+        "shards, in one fixture."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        if databases():
+            parser.set_defaults(database=None)
+
+    def handle(self, *app_labels: Any, **options: Any) -> None:
+        if options["database"] is not None:
+            super().handle(*app_labels, **options)
+            return
+        output = None if options["output"] is None else Path(options["output"])
+        if options["format"] not in JOINS or (output and output.suffix in COMPRESSED):
+            raise CommandError(
+                f"Several databases are dumped into one file as {', '.join(JOINS)}, and not compressed. Name one "
+                "with --database, or pipe the output into gzip."
+            )
+        parts = [self._part(alias, app_labels, options) for alias in databases()]
+        whole = JOINS[options["format"]](parts)
+        if output is None:
+            self.stdout.write(whole, ending="")
+        else:
+            output.write_text(whole)
+
+    def _part(self, alias: str, app_labels: Any, options: dict[str, Any]) -> str:
+        """Return one database's rows; of a shard, only those that are its own."""
+        copies = [model._meta.label for model in apps.get_models() if has_copies(model)]  # noqa: SLF001 - Django's documented API
+        exclude = (
+            options["exclude"] if alias == DEFAULT_DB_ALIAS else [*options["exclude"], *copies]
+        )
+        text = StringIO()
+        part = DjangosCommand(stdout=text)
+        part.stderr = self.stderr
+        part.handle(
+            *app_labels, **{**options, "database": alias, "output": None, "exclude": exclude}
+        )
+        return text.getvalue()
