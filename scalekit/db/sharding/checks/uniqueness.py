@@ -100,7 +100,7 @@ def _columns(expressions: Collection[Any]) -> Iterator[str]:
         nodes: Iterable[Any] = [expression]
         if hasattr(expression, "flatten"):  # which a bare F() has not
             nodes = expression.flatten()
-        yield from (node.name for node in nodes if isinstance(node, F))
+        yield from (node.name for node in nodes if isinstance(node, F))  # type: ignore[attr-defined]  # not in the stubs
 
 
 def _is_unique_everywhere(model: type[ShardedModel], fields: Collection[Any]) -> bool:
