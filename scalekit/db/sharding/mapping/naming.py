@@ -33,14 +33,11 @@ def slots_named(text: str) -> list[int]:
     """Return the slots of ``"0-99,200"``. Raises `ShardMapInvalid`."""
     slots: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if (
-            not first.isdecimal()
-            or not (last or first).isdecimal()
-            or int(first) > int(last or first)
-        ):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal()) or int(first) > int(last):
             raise ShardMapInvalid(
                 f"{part.strip()!r} names no slots; write numbers and ranges, as in 0-99,200."
             )
-        slots.extend(range(int(first), int(last or first) + 1))
+        slots.extend(range(int(first), int(last) + 1))
     return slots
