@@ -29,6 +29,8 @@ def own_connection(alias: str = DEFAULT_DB_ALIAS) -> Iterator[Any]:
         yield connection
     finally:
         connection.close()
+        if connection.connection is not None:  # Django leaves an SQLite database in memory open
+            connection.connection.close()
 
 
 def ask(function: Callable[[Any], T]) -> T:
