@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scalekit.db.sharding.models import ShardedModel
     from scalekit.db.sharding.relations import LooseForeignKey
     from scalekit.db.sharding.transactions.opening import shard_atomic
+    from scalekit.db.sharding.transactions.two_phase import two_phase
 
 __all__ = [
     "LooseForeignKey",
@@ -27,6 +28,7 @@ __all__ = [
     "UUIDv7Field",
     "on_every_shard",
     "shard_atomic",
+    "two_phase",
     "using_primary",
     "using_replica",
     "using_shard",
@@ -39,6 +41,7 @@ _LATER = {
     "SnowflakeField": "scalekit.db.sharding.fields",
     "UUIDv7Field": "scalekit.db.sharding.fields",
     "shard_atomic": "scalekit.db.sharding.transactions.opening",
+    "two_phase": "scalekit.db.sharding.transactions.two_phase",
 }
 
 

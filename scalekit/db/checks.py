@@ -55,6 +55,7 @@ def check_databases(**_: Any) -> list[CheckMessage]:
         _transactions,
         _lifetimes,
         _selector,
+        _shards_transactions,
     ]
     return [message for part in parts for message in part(cluster)]
 
@@ -232,7 +233,11 @@ def check_servers(*, databases: Iterable[str] | None = None, **_: Any) -> list[C
     """Find what servers do not allow; run by ``check --database default --database replica_1 ...``."""
     owner = read_settings().owner
     asked = [a for a in databases or () if a in owner and connections[a].vendor == "postgresql"]
-    parts: list[Callable[[Cluster, str], Iterator[CheckMessage]]] = [_grants, _connection_limit]
+    parts: list[Callable[[Cluster, str], Iterator[CheckMessage]]] = [
+        _grants,
+        _connection_limit,
+        _two_phase,
+    ]
     cluster = read_settings()
     return [message for alias in asked for part in parts for message in part(cluster, alias)]
 
@@ -265,6 +270,18 @@ def _connection_limit(cluster: Cluster, alias: str) -> Iterator[CheckMessage]:
             hint='Lower OPTIONS["pool"]["max_size"] or WEB_CONCURRENCY, or raise max_connections.',
             id="scalekit.db.W005",
         )
+
+
+def _shards_transactions(cluster: Cluster) -> Iterator[CheckMessage]:
+    from scalekit.db.sharding.transactions.checks import faults_of_transactions
+
+    yield from faults_of_transactions(cluster)
+
+
+def _two_phase(cluster: Cluster, alias: str) -> Iterator[CheckMessage]:
+    from scalekit.db.sharding.transactions.checks import faults_of_shard
+
+    yield from faults_of_shard(cluster, alias)
 
 
 def _value(alias: str, expression: str) -> Any:

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import unittest
+
 import pytest
 from django.db import IntegrityError, connections, transaction
 from django.test import TestCase
 
+from scalekit.db.checks import check_databases
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import CrossShardTransaction, ShardKeyRequired
 from scalekit.db.sharding.transactions.opening import shard_atomic
-from tests.db.databases import rolled_back
+from tests.db.databases import databases, rolled_back, sharding, sqlite
 
 
 @pytest.fixture
@@ -229,5 +232,15 @@ def test_the_transaction_around_a_test_case_is_none(keys):
                 order(here, note="c")
                 order(there, note="c")
 
-    result = Case().run()
+    result = unittest.TestResult()
+    unittest.TestSuite([Case()]).run(result)
     assert not [*result.errors, *result.failures]
+
+
+def test_transactions_on_every_shard_of_a_request_are_found_by_a_check(tmp_path):
+    names = ("default", "shard_0")
+    entries = {name: sqlite(tmp_path / name, ATOMIC_REQUESTS=True) for name in names}
+    settings = {"SCALEKIT_DB_SHARDING": sharding("shard_0"), "SCALEKIT_DB_TWO_PHASE": ["user"]}
+    with databases(entries, **settings):
+        found = {fault.id for fault in check_databases()}
+    assert {"scalekit.db.E051", "scalekit.db.W051"} <= found

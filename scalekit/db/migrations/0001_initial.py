@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import django.db.models.functions.datetime
 from django.db import migrations, models
 
 
@@ -23,6 +24,16 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="ReferenceLock",
+            fields=[
+                ("id", models.SmallIntegerField(primary_key=True, serialize=False)),
+                (
+                    "taken_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="ShardMap",
             fields=[
                 (
@@ -40,6 +51,23 @@ class Migration(migrations.Migration):
             options={
                 "default_permissions": (),
             },
+        ),
+        migrations.CreateModel(
+            name="TransactionDecision",
+            fields=[
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("group", models.CharField(max_length=100)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("commit", "Commit"), ("rollback", "Roll back")], max_length=8
+                    ),
+                ),
+                (
+                    "decided_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="KeyTraffic",
@@ -63,6 +91,30 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("process", "group"), name="scalekit_db_traffic_once"
                     )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ReferenceChange",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("shard", models.CharField(max_length=100)),
+                (
+                    "table",
+                    models.CharField(help_text="The model, as in shop.currency.", max_length=200),
+                ),
+                (
+                    "keys",
+                    models.JSONField(help_text="Primary keys; null: the whole table.", null=True),
+                ),
+                (
+                    "changed_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["shard", "id"], name="scalekit_db_reference_shard")
                 ],
             },
         ),

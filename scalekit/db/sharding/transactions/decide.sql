@@ -1,0 +1,1 @@
+INSERT INTO scalekit_db_transactiondecision (id, "group", outcome) VALUES (%s, %s, 'commit')

@@ -1,0 +1,1 @@
+SELECT outcome FROM scalekit_db_transactiondecision WHERE id = %s
