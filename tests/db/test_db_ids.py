@@ -7,7 +7,12 @@ import pytest
 from scalekit.db.sharding.ids import (
     EPOCH_MS,
     MAX_ID,
+    NUMBERS,
+    SEQUENCES,
+    TURNS,
+    Everything,
     IdGenerator,
+    Lease,
     generator,
     milliseconds_of_id,
     slot_of_id,
@@ -69,3 +74,78 @@ def test_sequences_start_at_random_and_leave_half_of_them_free():
     starts = {IdGenerator(Clock()).next_id(1) % 1024 for _ in range(200)}
     assert max(starts) < 512
     assert len(starts) > 50
+
+
+def leased(clock, number, first=0, last=10**9):
+    return IdGenerator(clock, lambda _: Lease(number, first, last))
+
+
+def test_leases_share_no_millisecond_and_sequence():
+    taken = set()
+    for number in range(NUMBERS):
+        lease = Lease(number, 0, 10**9)
+        ms = lease.after(-1)
+        taken |= {(ms, sequence) for sequence in lease.sequences()}
+    assert len(taken) == TURNS * SEQUENCES  # all there are in one turn, each once
+
+
+@pytest.mark.parametrize("step", [0, 1, -5000])
+def test_processes_with_leases_never_make_the_same_id(step):
+    made = []
+    for number in range(0, NUMBERS, 31):
+        clock = Clock()
+        ids = leased(clock, number)
+        mine = []
+        for _ in range(300):
+            mine.append(ids.next_id(3))
+            clock.now += step
+        assert mine == sorted(set(mine))
+        made += mine
+    assert len(made) == len(set(made))
+
+
+def test_a_lease_does_not_take_ids_far_from_their_time():
+    clock = Clock()
+    for number in (0, 63, 64, 1023):
+        ids = leased(clock, number)
+        ids.next_id(1)
+        clock.now += 5 * TURNS
+        assert 0 <= clock.now - milliseconds_of_id(ids.next_id(1)) < TURNS
+
+
+def test_a_lease_is_never_used_beyond_its_end_or_before_its_beginning():
+    clock, given = Clock(), []
+
+    def shares(ms):
+        given.append(Lease(7, ms, ms + 1000))
+        return given[-1]
+
+    ids = IdGenerator(clock, shares)
+    made = [ids.next_id(1) for _ in range(64 * 20)]  # 20 turns of 64 ms in no time
+    assert len(given) > 1
+    for number in made:
+        ms = milliseconds_of_id(number) - EPOCH_MS
+        assert any(lease.first <= ms <= lease.last for lease in given)
+    clock.now += 10**6  # an idle process comes back
+    ids.next_id(1)
+    assert given[-1].first == clock.now - EPOCH_MS
+
+
+def test_a_process_without_a_lease_goes_on_where_that_ended():
+    clock = Clock()
+    shares = iter([Lease(7, 0, 1100), Everything(last=2000), Lease(9, 0, 10**9)])
+    ids = IdGenerator(clock, lambda _: next(shares))
+    made = []
+    for _ in range(3000):
+        made.append(ids.next_id(1))
+        clock.now += 1
+    assert made == sorted(set(made))
+
+
+def test_a_child_process_asks_for_a_lease_of_its_own():
+    asked = []
+    ids = IdGenerator(Clock(), lambda ms: asked.append(ms) or Lease(len(asked), 0, 10**9))
+    ids.next_id(1)
+    ids.fork()
+    ids.next_id(1)
+    assert len(asked) == 2

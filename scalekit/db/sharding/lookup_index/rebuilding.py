@@ -56,8 +56,8 @@ class Findings:
 
 def count(model: type[Model]) -> int:
     """Return how many rows and entries there are to look at."""
-    counted = (_rows(model, alias).count() for alias in _shards(model))
-    return sum(counted, start=int(_entries(model).count()))
+    tables = [_entries(model), *(_rows(model, alias) for alias in _shards(model))]
+    return sum(int(rows.count()) for rows in tables)
 
 
 def examine(model: type[Model]) -> Iterator[Chunk]:
