@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from scalekit.db.exceptions import ShardsBeingMigrated
+from scalekit.db.sharding.mapping.connecting import own_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,13 +31,10 @@ def only_one(*, patient: bool, waiting: Callable[[], None]) -> Iterator[Callable
     if connections[DEFAULT_DB_ALIAS].vendor != "postgresql":
         yield lambda: ""
         return
-    connection: Any = connections.create_connection(DEFAULT_DB_ALIAS)
-    try:
+    with own_connection() as connection:
         connection.set_autocommit(False)
         _take(connection, patient=patient, waiting=waiting)
         yield lambda: _loss(connection)
-    finally:
-        connection.close()
 
 
 def _take(connection: Any, *, patient: bool, waiting: Callable[[], None]) -> None:
