@@ -49,9 +49,6 @@ class Written:
 class InATransaction(Written, TestCase):
     databases = "__all__"
 
-    def test_what_a_migration_wrote_is_there(self):
-        assert texts() == first()
-
 
 class SetUpOnce(TestCase):
     databases = "__all__"
