@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from scalekit.db.sharding.splitting.locking import with_locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,29 +17,31 @@ SHARED, FOR_TABLE = (
     Path(__file__).with_name(f"{name}.sql").read_text() for name in ("capture", "capture_table")
 )
 CHANGES = "scalekit_db_shardchange"
-CAPTURE, NO_TRUNCATE = "scalekit_db_capture", "scalekit_db_no_truncate"
+NO_TRUNCATE = "scalekit_db_no_truncate"
 LONGEST_NAME = 63  # of PostgreSQL's identifiers
 
 
 def start_capturing(tables: Sequence[Table], connection: Any) -> None:
-    """Set up the triggers, all or none; a transaction that is open on a table is waited for."""
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute(SHARED)
-        for table in tables:
-            cursor.execute(_for_table(table, connection.ops.quote_name))
+    """Set up the triggers, a table at a time; a transaction that is open on one is waited for."""
+    quote = connection.ops.quote_name
+    with_locks(connection.alias, lambda cursor: cursor.execute(SHARED))
+    for table in tables:
+        sql = _for_table(table, quote)
+        with_locks(connection.alias, lambda cursor, sql=sql: cursor.execute(sql))  # type: ignore[misc]  # its default is a text
 
 
 def stop_capturing(tables: Sequence[Table], connection: Any) -> None:
     """Take away the triggers and what they have kept."""
     quote = connection.ops.quote_name
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        for table in tables:
-            if table.name in connection.introspection.table_names(cursor):
-                for trigger in (CAPTURE, NO_TRUNCATE):
-                    cursor.execute(f"DROP TRIGGER IF EXISTS {trigger} ON {quote(table.name)}")
-            cursor.execute(f"DROP FUNCTION IF EXISTS {quote(_function(table))}() CASCADE")
-        cursor.execute(f"DROP FUNCTION IF EXISTS {NO_TRUNCATE}() CASCADE")
-        cursor.execute(f"DROP TABLE IF EXISTS {CHANGES}")
+    for table in tables:  # a trigger goes with its function
+        sql = f"DROP FUNCTION IF EXISTS {quote(_function(table))}() CASCADE"
+        with_locks(connection.alias, lambda cursor, sql=sql: cursor.execute(sql))  # type: ignore[misc]  # as above
+    with_locks(
+        connection.alias,
+        lambda cursor: cursor.execute(
+            f"DROP FUNCTION IF EXISTS {NO_TRUNCATE}() CASCADE; DROP TABLE IF EXISTS {CHANGES}"
+        ),
+    )
 
 
 def is_capturing(connection: Any) -> bool:

@@ -6,15 +6,14 @@ All of it is one transaction on the source: killed before its commit, nothing ha
 
 from __future__ import annotations
 
-import random
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import OperationalError, connections, transaction
+from django.db import connections, transaction
 
 from scalekit.db.sharding.mapping.assigning import init_map, set_live
 from scalekit.db.sharding.splitting.capturing import pending
+from scalekit.db.sharding.splitting.locking import with_locks
 
 if TYPE_CHECKING:
     from scalekit.db.sharding.splitting.copying import Mover
@@ -25,7 +24,6 @@ SHARED, FOR_TABLE = (
 SEQUENCE = "SELECT pg_get_serial_sequence(%s, %s)"
 FEW = 1_000  # changes that may be left when writers begin to wait
 ROUNDS = 20
-LOCK_SECONDS = 0.3  # below deadlock_timeout, which is 1 s: nobody else is chosen to give way
 SUFFIX = "_unsharded"
 LONGEST_NAME = 63  # of PostgreSQL's identifiers
 
@@ -43,39 +41,23 @@ def near(mover: Mover) -> bool:
 def switch(mover: Mover, patience: float) -> float:
     """Let the shards have the rows from now on; return how long writers waited at most, in seconds.
 
-    A lock is waited for only a moment, then let go and tried again: whoever writes to these tables in another
-    order never ends in a deadlock with this. Raises `OperationalError` if `patience` seconds were not enough
-    since open transactions kept the tables; then nothing has changed.
+    Raises `OperationalError` if `patience` seconds were not enough to get the tables; then nothing has changed.
     """
-    end = time.monotonic() + patience
-    while True:
-        started = time.monotonic()
-        try:
-            _switch(mover)
-        except OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(random.uniform(0, LOCK_SECONDS))  # noqa: S311 - nobody is to guess it
-        else:
-            return time.monotonic() - started
-
-
-def _switch(mover: Mover) -> None:
-    connection = connections[mover.source]
-    quote = connection.ops.quote_name
-    version = init_map(mover.group).version
+    quote = connections[mover.source].ops.quote_name
     names = ", ".join(quote(table.name) for table in mover.tables)
-    with transaction.atomic(using=mover.source), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000):d}")
+    version = init_map(mover.group).version
+
+    def hand_over(cursor: Any) -> None:
         cursor.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
         mover.carry(cursor, None, 0)
         _count_on(mover)
         cursor.execute(SHARED)
         for table in mover.tables:
-            cursor.execute(
-                FOR_TABLE.format(table=quote(table.name), before=quote(before(table.name)))
-            )
+            tables = {"table": quote(table.name), "before": quote(before(table.name))}
+            cursor.execute(FOR_TABLE.format(**tables))
         set_live(mover.group, version)
+
+    return with_locks(mover.source, hand_over, patience)
 
 
 def finish(mover: Mover) -> None:
