@@ -76,9 +76,10 @@ class ShardedQuery(Query):
         self, using: Any = None, connection: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """Refuse to be a part of an unsharded model's union: Django gives a part both, a query one."""
-        is_part = using is not None and connection is not None
-        if is_part and group_of(self.model) is not None and _is_default(using):  # type: ignore[arg-type]  # set by now
-            raise union_elsewhere(None, self.model)
+        if using is not None and connection is not None and _is_default(using):
+            group = group_of(self.model)  # type: ignore[arg-type]  # set by now
+            if group is not None and not schemes[group].spreads_itself:
+                raise union_elsewhere(None, self.model)
         return super().get_compiler(using, connection, *args, **kwargs)
 
     def _check_aliases(self, aliases: Iterable[str]) -> None:
