@@ -21,16 +21,14 @@ def orders(shards):
 
 
 def test_scatter_equals_one_database(tmp_path):
-    from tests.db.shop.models import Order
-
     names = ("shard_0", "shard_1", "shard_2")
     entries = {n: sqlite(tmp_path / n) for n in ("default", scatter_oracle.ORACLE, *names)}
     with databases(entries, SCALEKIT_DB_SHARDING=sharding(*names)):
         create_tables(*names)
-        scatter_oracle.fill(Order, 150, seed=1)
-        # SQLite orders NULL below every value: only PostgreSQL can be the oracle of those columns.
-        columns = ("id", "customer_id", "paid")
-        assert scatter_oracle.disagreements(Order, 150, seed=2, columns=columns) == []
+        scatter_oracle.fill(150, seed=1)
+        wrong, refused = scatter_oracle.disagreements(150, seed=2)
+        assert not wrong, "\n".join(wrong)
+        assert len(refused) < 50  # SQLite's deviations among them
 
 
 def test_a_slice_reads_no_more_than_it_needs_from_each_shard(orders):

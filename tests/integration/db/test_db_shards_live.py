@@ -4,7 +4,6 @@ import pytest
 from django.db import connections
 
 from scalekit.db.conf import schemes
-from tests.db import scatter_oracle
 from tests.db.databases import create_tables, databases, replica_of, sharding
 from tests.integration.db.conftest import NAME, entry
 
@@ -22,13 +21,6 @@ def test_a_row_lies_on_its_shard_and_nowhere_else(sharded):
         ]
         assert found == [schemes["users"].shard_for(key)]
         assert Order.objects.get(pk=order.pk) == order
-
-
-def test_scatter_equals_one_database(sharded):
-    from tests.db.shop.models import Order
-
-    scatter_oracle.fill(Order, 400, seed=11)
-    assert scatter_oracle.disagreements(Order, 400, seed=12) == []
 
 
 def test_a_shard_has_replicas_of_its_own(scalekit_servers):

@@ -80,7 +80,9 @@ def order_of(rows: Any, sort: Sort, expression: Any, judge: str, *, same: bool =
 
 
 def label(sort: Sort) -> str:
-    return sort.name or repr(sort.expression)
+    """Return what to call a column in an error."""
+    target = getattr(sort.expression, "target", None)
+    return sort.name or (repr(sort.expression) if target is None else str(target.name))
 
 
 def _field_of(expression: Any) -> Any:

@@ -22,7 +22,10 @@ MAX_CURSOR = 4096  # characters: what a URL carries everywhere
 
 def sorts_to_page_by(rows: Any) -> tuple[Sort, ...]:
     """Return the columns of a queryset's order, with the id. Raises `ScatterUnsupported` for expressions."""
-    sorts = until_unique((*sorts_of(rows.query), *sorts_of_id(rows.model)), rows.model)
+    ties = sorts_of_id(rows.model)
+    if not rows.query.standard_ordering:
+        ties = tuple(sort.reversed() for sort in ties)
+    sorts = until_unique((*sorts_of(rows.query), *ties), rows.model)
     for sort in sorts:
         if not sort.name:
             raise cannot_order(rows.model, sort.expression, "after() needs columns or annotations")

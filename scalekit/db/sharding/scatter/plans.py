@@ -103,8 +103,10 @@ def _repeats(query: Any, names: Sequence[str] | None) -> bool:
 
 def _ties(rows: Any, names: Sequence[str] | None, ties: Sequence[Sort] | None) -> Sequence[Sort]:
     if names is not None and _repeats(rows.query, names):
-        return [Sort(F(name)) for name in names]
-    return sorts_of_id(rows.model) if ties is None else ties
+        found: Sequence[Sort] = [Sort(F(name)) for name in names]
+    else:
+        found = sorts_of_id(rows.model) if ties is None else ties
+    return found if rows.query.standard_ordering else [sort.reversed() for sort in found]
 
 
 def _pushed(key: Key, place: int, added: tuple[str, ...]) -> Any:
