@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import random
+import shutil
+import tempfile
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 from django.apps import apps
 from django.conf import settings
@@ -19,16 +24,35 @@ NAMES = ("shard_0", "shard_1", "shard_2")
 @contextmanager
 def gallery(folder, *, shards=NAMES):
     """Let Django know these shards, or one database without any, with the gallery's tables."""
+    folder.mkdir(exist_ok=True)
+    for path in _empty(shards).iterdir():
+        shutil.copy(path, folder)
+    with _opened(folder, shards):
+        ContentType.objects.clear_cache()
+        yield
+        ContentType.objects.clear_cache()
+
+
+@cache
+def _empty(shards):
+    """Return a folder with empty databases, made once: copying them is quicker than making tables."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    with _opened(folder, shards):
+        for app in ("contenttypes", "scalekit_db"):
+            create_tables("default", app=app)
+        create_tables("default", *shards, app="gallery")
+    return folder
+
+
+@contextmanager
+def _opened(folder, shards):
     entries = {name: sqlite(folder / f"{name}.sqlite3") for name in ("default", *shards)}
     with (
         override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "tests.db.gallery"]),
         databases(entries, SCALEKIT_DB_SHARDING=sharding(*shards) if shards else {}),
     ):
-        create_tables("default", app="contenttypes")
-        create_tables("default", *shards, app="gallery")
-        ContentType.objects.clear_cache()
         yield
-        ContentType.objects.clear_cache()
 
 
 def model(name):

@@ -151,7 +151,6 @@ def questions():
 
 
 def test_prefetching_over_shards_finds_what_one_database_finds(questions, tmp_path):
-    (tmp_path / "one").mkdir()
     with gallery(tmp_path / "one", shards=()):
         fill()
         expected = [question() for question in questions]

@@ -26,13 +26,15 @@ NOWHERE: frozenset[str] = frozenset()
 class Condition(NamedTuple):
     """One condition that all rows of a query meet, and on which shards such rows lie.
 
-    `unsure` are the ids among its values of which each shard in `maybe` may have the row.
+    `unsure` are the ids among its values of which each shard in `maybe` may have the row; `keys` are those
+    that it names.
     """
 
     surely: frozenset[str] = NOWHERE
     maybe: frozenset[str] = NOWHERE
     field: Any = None
     unsure: tuple[Any, ...] = ()
+    keys: tuple[Any, ...] = ()
 
     @property
     def shards(self) -> frozenset[str]:
@@ -149,7 +151,8 @@ def _condition(query: Query, lookup: Any, group: str, scheme: ShardingScheme) ->
     if values is None:
         return None
     if meaning is KEY:
-        return Condition(frozenset(scheme.shard_for(field.to_python(v)) for v in values))
+        keys = tuple(field.to_python(value) for value in values)
+        return Condition(frozenset(map(scheme.shard_for, keys)), keys=keys)
     return _by_ids(field, values, scheme)
 
 

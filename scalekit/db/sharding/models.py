@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
@@ -31,7 +32,9 @@ class ShardedModel(models.Model):
     shard_group: ClassVar[str] = ""
     shard_key: ClassVar[str] = ""
     shard_lookups: ClassVar[Sequence[str]] = ()
-    unique_within_shard: ClassVar[Sequence[str]] = ()  # fields and constraints that may repeat elsewhere
+    unique_within_shard: ClassVar[
+        Sequence[str]
+    ] = ()  # fields and constraints that may repeat elsewhere
 
     objects = ShardedManager()
     # What Django itself uses to save, refresh and follow relations; not to be filtered.
@@ -40,6 +43,14 @@ class ShardedModel(models.Model):
     class Meta:  # noqa: D106
         abstract = True
         base_manager_name = "sharded_base"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row, on the shard that its slot has moved to if it moves meanwhile."""
+        if configured_group(type(self)) is None:
+            super().save(*args, **kwargs)
+        else:
+            # All of it: Django asks the router here, before `save_base`.
+            retry_when_stale(partial(super().save, *args, **kwargs))
 
     def save_base(
         self,
@@ -50,21 +61,13 @@ class ShardedModel(models.Model):
         update_fields: Any = None,
     ) -> None:
         """Save the row. Raises `WrongShard` where it would not be found again, whatever `using` says."""
-        save = super().save_base
-
-        def save_at_home() -> None:
-            group = group_of(type(self))
-            if group is None:
-                save(raw, force_insert, force_update, using, update_fields)
-                return
-            home = home_of(self, group, _chosen(group, using))
-            with claimed([self], home, update_fields):
-                save(raw, force_insert, force_update, home, update_fields)
-
-        if raw or configured_group(type(self)) is None:
-            save(raw, force_insert, force_update, using, update_fields)
-        else:
-            retry_when_stale(save_at_home)
+        group = None if raw else group_of(type(self))
+        if group is None:
+            super().save_base(raw, force_insert, force_update, using, update_fields)
+            return
+        home = home_of(self, group, _chosen(group, using))
+        with claimed([self], home, update_fields):
+            super().save_base(raw, force_insert, force_update, home, update_fields)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Delete the row. Raises `WrongShard` where it does not lie."""
@@ -84,6 +87,7 @@ class ShardedModel(models.Model):
         with beside(self):
             return super()._perform_unique_checks(unique_checks)  # type: ignore[misc]  # private in the stubs
 
+    save.alters_data = True  # type: ignore[attr-defined]  # templates must not call it
     delete.alters_data = True  # type: ignore[attr-defined]  # templates must not call it
 
 

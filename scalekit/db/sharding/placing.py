@@ -6,11 +6,12 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes, settings
 from scalekit.db.facts import REQUEST_SHARDS, SHARDS
+from scalekit.db.sharding import hot_keys
 from scalekit.db.sharding.declarations import (
     declaration_of,
     declared_group,
@@ -69,19 +70,14 @@ class AnyShard(str):
     """A shard named only because Django wants a database's features before it knows the row.
 
     So it is when a relation of an unsharded row is followed, or a row is still being put together
-    (`Like(user=user, photo=...)`). Sharded querysets find their own shard nevertheless; to what compares
-    it with where a row lies, it is equal.
+    (`Like(user=user, photo=...)`). Sharded querysets find their own shard nevertheless.
     """
 
     __slots__ = ()
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, str) and other in current_cluster().shard_aliases
-
     def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__  # DATABASES is looked up by it
+        """Differ from no shard: a related manager refuses rows that lie elsewhere than it writes."""
+        return not isinstance(other, str) or other not in current_cluster().shard_aliases
 
 
 def scheme_of(group: str) -> ShardingScheme:
@@ -124,7 +120,9 @@ def _primary_of_binding(scheme: ShardingScheme, bound: int | str) -> str | None:
         candidates = scheme.shards_for_slot(bound)
         return candidates[0] if len(candidates) == 1 else None
     if bound.startswith(KEY):
-        return scheme.shard_for(bound.removeprefix(KEY))
+        key = bound.removeprefix(KEY)
+        hot_keys.seen(scheme.alias, key)
+        return scheme.shard_for(key)
     alias = bound.removeprefix(SHARD)
     return alias if alias in scheme.shards else None
 
@@ -208,6 +206,9 @@ def home_of(instance: Model, group: str, using: str | None = None) -> str:
     home = primary_of_instance(instance, group)
     if home is None:
         raise required(type(instance))
+    key = key_of_instance(instance)
+    if key is not None:
+        hot_keys.seen(group, key)
     owner = current_cluster().owner
     if using is not None and not isinstance(using, AnyShard) and owner.get(using) != home:
         raise away_from_home(instance, home, using)
@@ -280,6 +281,7 @@ def primary_of(model: type[Model], group: str, instance: Any, *, for_write: bool
     if alias is not None:
         return alias
     if instance is not None and not isinstance(instance, model) and _finds_shards(model, for_write):
+        connections[scheme.shards[0]]  # so that none is ever made for a name that is only like it
         return AnyShard(scheme.shards[0])
     raise required(model)
 

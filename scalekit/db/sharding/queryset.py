@@ -14,7 +14,8 @@ from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import LookupTaken
 from scalekit.db.servers import read_alias
-from scalekit.db.sharding.declarations import declaration_of, group_of
+from scalekit.db.sharding import hot_keys
+from scalekit.db.sharding.declarations import configured_group, declaration_of, group_of
 from scalekit.db.sharding.joins import ShardedQuery, check_selected, check_union
 from scalekit.db.sharding.lookup_index.claiming import (
     check_bulk,
@@ -104,6 +105,9 @@ class ShardedQuerySet(models.QuerySet[M]):
         if named is None:
             return self._primary_around(group)
         found = named.sure()
+        for condition in named.conditions:
+            for key in condition.keys:
+                hot_keys.seen(group, key)
         if len(found) > 1:
             raise several_shards(self.model, [alias for alias in scheme.shards if alias in found])
         # A query that can match nothing may ask any shard.
@@ -208,6 +212,15 @@ class ShardedQuerySet(models.QuerySet[M]):
                 models.prefetch_related_objects(chunk, *self._prefetch_related_lookups)
             yield from chunk
 
+    def count(self) -> int:
+        return self._retried(super().count)
+
+    def exists(self) -> bool:
+        return self._retried(super().exists)
+
+    def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return self._retried(partial(super().aggregate, *args, **kwargs))
+
     def in_bulk(self, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, M]:
         """Return the rows by id, from the shards that the ids or the conditions name."""
         group = self._unplaced_group()
@@ -227,23 +240,25 @@ class ShardedQuerySet(models.QuerySet[M]):
 
     def update(self, **kwargs: Any) -> int:
         """Update the rows of one shard, all but their key. Raises `WrongShard` for that."""
+        return self._retried(lambda: self._update_rows(**kwargs))
+
+    def _update_rows(self, **kwargs: Any) -> int:
         if group_of(self.model) is None:
             return super().update(**kwargs)
         key = declaration_of(self.model).own_key
         if key is not None and {key.name, key.attname} & kwargs.keys():
             raise key_is_fixed(self.model, key.name)
         self._check_values(kwargs)
-        update = partial(super().update, **kwargs)
-
-        def claim_and_update() -> int:
-            with claimed_by_update(self, kwargs):
-                return update()
-
-        return retry_when_stale(claim_and_update)
+        with claimed_by_update(self, kwargs):
+            return super().update(**kwargs)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the rows of one shard, and what hangs on them there."""
-        return retry_when_stale(super().delete)
+        return self._retried(super().delete)
+
+    def _retried(self, function: Callable[[], T]) -> T:
+        """Call `function`, and again if the rows have moved to other databases meanwhile."""
+        return function() if configured_group(self.model) is None else retry_when_stale(function)
 
     def _check_values(self, values: dict[str, Any]) -> None:
         """Look at subqueries among the new values as at any other."""
@@ -317,7 +332,7 @@ class ShardedQuerySet(models.QuerySet[M]):
         """Return what `work` returns for this queryset on each shard that rows belong to, with those rows."""
         group = group_of(self.model)
         if group is None:
-            return [work(self, objs)]
+            return self._retried(lambda: self._on_one(objs, work))
         parts = self._by_shard(objs, group)
 
         def write(alias: str) -> T:
@@ -327,6 +342,10 @@ class ShardedQuerySet(models.QuerySet[M]):
             # In one thread: the caller's transaction is to hold, or refuse, all of it.
             return [write(alias) for alias in parts]
         return list(run_on_shards(parts, write).values())
+
+    def _on_one(self, objs: list[M], work: Callable[[Self, list[M]], T]) -> list[T]:
+        """Work on the one database of a group whose rows still lie unsharded, unless that has just ended."""
+        return self._on_each_shard(objs, work) if group_of(self.model) else [work(self, objs)]
 
     def _by_shard(self, objs: list[M], group: str) -> dict[str, list[M]]:
         using = str(self._db) if self._is_placed else None

@@ -48,7 +48,8 @@ def retry_when_stale(function: Callable[[], T]) -> T:
 
 def is_stale(error: BaseException) -> bool:
     """Return whether a shard has refused a statement because its slot has moved."""
-    return getattr(error.__cause__, "sqlstate", None) == STALE
+    # The first is that of a transaction inside a call, which has ended with it.
+    return isinstance(error, ShardMapStale) or getattr(error.__cause__, "sqlstate", None) == STALE
 
 
 def _versions() -> list[int | None]:
