@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias
 from uuid import UUID
@@ -33,6 +34,7 @@ def canonical_text(key: ShardKey) -> str:
     return _canonical(str.__str__(str(key)))
 
 
+@lru_cache(maxsize=4096)  # a request looks up one key many times
 def hash_of_text(text: str) -> int:
     """Return 64 bits of BLAKE2b, as a number."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from threading import Lock
 from time import time
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from scalekit.db.sharding.keys import canonical_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 COUNTERS = 1000
-PENDING = 4096  # sightings that wait to be counted together, which is quicker than one by one
+WAITING = 4096  # sightings that wait to be counted together, which is quicker than one by one
+FRESH = 8 * COUNTERS  # keys that are counted exactly before they are merged with those of before
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +34,45 @@ class TopKeys:
     by more than n/k (Agarwal et al. 2012, "Mergeable Summaries").
     """
 
-    def __init__(self, counters: int = COUNTERS) -> None:
+    def __init__(self, counters: int = COUNTERS, fresh: int = FRESH) -> None:
         self.counters, self.total = counters, 0
-        self._counts: dict[str, int] = {}
-        self._errors: dict[str, int] = {}
-        self._floor = 0  # how often a key that is not counted may have been seen
+        self._size = fresh
+        self._counts: dict[Any, int] = {}
+        self._errors: dict[Any, int] = {}
+        self._floor = 0  # how often a key that has no counter may have been seen
+        self._fresh: Counter[Any] = Counter()
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._counts) + len(self._fresh)
 
-    def add(self, batch: Mapping[str, int]) -> None:
-        """Count how often each key was seen."""
-        counts, errors, floor = self._counts, self._errors, self._floor
-        for key, seen in batch.items():
-            self.total += seen
-            if key in counts:
-                counts[key] += seen
-            else:
-                counts[key] = floor + seen
-                errors[key] = floor
-        if len(counts) > self.counters:
-            self._drop()
+    def add(self, keys: Sequence[Any]) -> None:
+        """Count keys, as often as they stand there."""
+        self.total += len(keys)
+        self._fresh.update(keys)
+        if len(self._fresh) >= self._size:
+            self._merge()
 
     def top(self, number: int | None = None) -> list[Sighting]:
-        """Return the keys seen most, most often first."""
-        ranked = sorted(self._counts.items(), key=lambda item: -item[1])[:number]
-        return [Sighting(key, count, self._errors[key]) for key, count in ranked]
+        """Return the keys seen most, most often first, each under the one text of its spellings."""
+        self._merge()
+        counts, errors = Counter[str](), Counter[str]()
+        for key, count in self._counts.items():
+            text = canonical_text(key)
+            counts[text] += count
+            errors[text] += self._errors[key]
+        return [Sighting(text, count, errors[text]) for text, count in counts.most_common(number)]
 
-    def _drop(self) -> None:
-        ranked = sorted(self._counts.values(), reverse=True)
-        self._floor = ranked[self.counters]
-        self._counts = {key: count for key, count in self._counts.items() if count > self._floor}
-        self._errors = {key: self._errors[key] for key in self._counts}
+    def _merge(self) -> None:
+        """Give what was counted exactly the counters of the keys that were seen least."""
+        floor, before, fresh = self._floor, self._counts, self._fresh
+        counts = {key: floor + seen for key, seen in fresh.items()}
+        for key, seen in before.items():
+            counts[key] = seen + fresh.get(key, 0)
+        if len(counts) > self.counters:
+            self._floor = sorted(counts.values(), reverse=True)[self.counters]
+            counts = {key: seen for key, seen in counts.items() if seen > self._floor}
+        self._errors = {key: self._errors.get(key, floor) for key in counts}
+        self._counts, self._fresh = counts, Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +85,6 @@ class Window:
     total: int
     keys: list[Sighting]
 
-    def hottest(self) -> Sighting | None:
-        return self.keys[0] if self.keys else None
-
 
 class Recorder:
     """The counts of this process, by shard group."""
@@ -90,20 +95,23 @@ class Recorder:
     def fork(self) -> None:
         """Begin anew in a child process: the parent's counts are the parent's."""
         self._lock = Lock()
-        self._pending: deque[tuple[str, Any]] = deque()
+        self._waiting: dict[str, list[Any]] = {}
         self._groups: dict[str, TopKeys] = {}
         self._began = time()
 
     def seen(self, group: str, key: Any) -> None:
-        """Note that a key was looked up. Appending is atomic, so threads need no lock here."""
-        pending = self._pending
-        pending.append((group, key))
-        if len(pending) >= PENDING:
-            self._count()
+        """Note that a key was looked up. A list grows in one step, so threads need no lock here."""
+        waiting = self._waiting.get(group)
+        if waiting is None:
+            waiting = self._waiting.setdefault(group, [])
+        waiting.append(key)
+        if len(waiting) >= WAITING:
+            self._count(group)
 
     def close_window(self, keys: int) -> list[Window]:
         """Return what this window saw, with as many of its keys, and begin the next."""
-        self._count()
+        for group in list(self._waiting):
+            self._count(group)
         with self._lock:
             groups, self._groups = self._groups, {}
             began, self._began = self._began, time()
@@ -114,18 +122,11 @@ class Recorder:
 
     def size(self) -> int:
         """Return how many keys are held."""
-        return len(self._pending) + sum(len(top) for top in self._groups.values())
+        return sum(map(len, self._waiting.values())) + sum(map(len, self._groups.values()))
 
-    def _count(self) -> None:
+    def _count(self, group: str) -> None:
+        """Count what waits. A thread that is just about to add to the list may be left out of the count."""
         with self._lock:
-            waiting = [self._pending.popleft() for _ in range(len(self._pending))]
-            for group, batch in _by_group(waiting).items():
-                self._groups.setdefault(group, TopKeys()).add(batch)
-
-
-def _by_group(waiting: list[tuple[str, Any]]) -> dict[str, Counter[str]]:
-    """Count each key once as it came, then under the one text of all its forms."""
-    found: dict[str, Counter[str]] = {}
-    for (group, key), times in Counter(waiting).items():
-        found.setdefault(group, Counter())[canonical_text(key)] += times
-    return found
+            waiting = self._waiting.pop(group, [])
+            if waiting:
+                self._groups.setdefault(group, TopKeys()).add(waiting)
