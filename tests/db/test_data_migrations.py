@@ -4,10 +4,11 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connections, router
+from django.test import override_settings
 
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import StrayMigration
-from tests.db.databases import create_tables
+from tests.db.databases import create_tables, replica_of, sqlite
 from tests.db.diary import hooks
 from tests.db.diary_databases import diary, on_sqlite, run
 
@@ -36,7 +37,8 @@ def keys_of(alias, count=3):
 
 
 def tables(alias):
-    return set(connections[alias].introspection.table_names()) - {"django_migrations"}
+    names = connections[alias].introspection.table_names()
+    return {name for name in names if name.startswith(("diary_", "auth_", "django_content_type"))}
 
 
 def written(alias):
@@ -52,7 +54,7 @@ def migrate(alias="default", *arguments):
 def test_plain_migrate_makes_each_database_s_own_tables(unmigrated):
     migrate()
     migrate("shard_1")
-    assert {"diary_writer", "auth_user", "scalekit_db_shardmigration"} <= tables("default")
+    assert {"diary_writer", "auth_user"} <= tables("default")
     assert not {"diary_entry", "diary_sticker"} & tables("default")
     assert tables("shard_1") == {"diary_entry", "diary_sticker"}
     assert tables("shard_0") == set()
@@ -171,3 +173,28 @@ def test_a_hint_names_the_group_whose_shards_are_meant(shards):
     assert operation("contenttypes", "shard_0", shard_group="users")
     assert operation("contenttypes", "default", shard_group="posts")
     assert not operation("contenttypes", "shard_0", shard_group="posts")
+
+
+def test_a_model_whose_class_is_gone_is_made_and_removed_on_shards_alone(shards):
+    migrate("default", "diary", "0004")
+    migrate("shard_0", "diary", "0004")
+    assert "diary_sketch" in tables("shard_0")
+    assert "diary_sketch" not in tables("default")
+    migrate("default", "diary")
+    migrate("shard_0", "diary")
+    assert tables("shard_0") == {"diary_entry", "diary_sticker"}
+
+
+def test_squashed_migrations_leave_old_and_new_shards_alike(shards):
+    migrate("shard_0", "diary")
+    with override_settings(MIGRATION_MODULES={"diary": "tests.db.diary.squashed"}):
+        assert "shard_1: diary.everything" in run("migrate_shards", "diary", plan=True)
+        run("migrate_shards")
+        run("migrate_shards", check=True)
+
+
+def test_makemigrations_opens_no_replica(tmp_path):
+    entries = on_sqlite(tmp_path, *SHARDS)
+    entries["replica"] = sqlite(tmp_path / "no" / "such" / "folder", SCALEKIT=replica_of("shard_0"))
+    with diary(entries, SHARDS):
+        run("makemigrations", "diary", check=True, stdout=None)

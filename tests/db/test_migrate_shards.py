@@ -21,7 +21,8 @@ def shards(tmp_path):
 
 
 def tables(alias):
-    return set(connections[alias].introspection.table_names())
+    names = connections[alias].introspection.table_names()
+    return {name for name in names if name.startswith(("diary_", "django_"))}
 
 
 def failing_on(*aliases):
@@ -143,7 +144,7 @@ def test_to_a_migration_and_back(shards):
     run("migrate_shards", "diary", "0001")
     assert "diary.0002_words" in run("migrate_shards", plan=True)
     run("migrate_shards", "diary")
-    assert "shard_0: diary.0004_without_a_hint, diary.0003_hook, diary.0002_words" in run(
+    assert "shard_0: diary.0005_sketch, diary.0004_without_a_hint, diary.0003_hook" in run(
         "migrate_shards", "diary", "0001", plan=True
     )
     run("migrate_shards", "diary", "zero")

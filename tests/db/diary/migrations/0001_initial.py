@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 import scalekit.db
 
-
 MANAGERS = (("objects", models.Manager()), ("sharded_base", models.Manager()))
 
 
@@ -19,7 +18,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "Writer",
             [
-                ("id", models.BigAutoField(primary_key=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        primary_key=True, auto_created=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("name", models.CharField(max_length=50)),
                 ("entries", models.IntegerField(default=0)),
             ],
@@ -30,21 +34,40 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     scalekit.db.SnowflakeField(
-                        primary_key=True, shard_group="users", shard_key="writer_id"
+                        primary_key=True,
+                        serialize=False,
+                        shard_group="users",
+                        shard_key="writer_id",
                     ),
                 ),
                 ("writer_id", models.BigIntegerField()),
                 ("text", models.CharField(max_length=100)),
             ],
-            {"base_manager_name": "sharded_base"},
             managers=MANAGERS,
         ),
         migrations.CreateModel(
             "Sticker",
             [
-                ("id", models.UUIDField(primary_key=True, default=uuid.uuid4)),
+                ("id", models.UUIDField(primary_key=True, default=uuid.uuid4, serialize=False)),
                 ("writer_id", models.BigIntegerField()),
                 ("entry", models.ForeignKey("diary.Entry", models.CASCADE, null=True)),
+            ],
+            {"base_manager_name": "sharded_base"},
+            managers=MANAGERS,
+        ),
+        migrations.CreateModel(  # whose class is gone since
+            "Sketch",
+            [
+                (
+                    "id",
+                    scalekit.db.SnowflakeField(
+                        primary_key=True,
+                        serialize=False,
+                        shard_group="users",
+                        shard_key="writer_id",
+                    ),
+                ),
+                ("writer_id", models.BigIntegerField()),
             ],
             {"base_manager_name": "sharded_base"},
             managers=MANAGERS,
