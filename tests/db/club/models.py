@@ -17,7 +17,7 @@ class Town(models.Model):
 class Sport(models.Model):
     """Each shard has all of its rows."""
 
-    shard_reference = on_every_primary = True
+    shard_reference = True
 
     name = models.CharField(max_length=50)
     kin = models.ForeignKey("self", models.DO_NOTHING, null=True)

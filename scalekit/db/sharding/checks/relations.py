@@ -33,10 +33,11 @@ def faults_of_relations(model: type[Model]) -> Iterator[CheckMessage]:
         if field.remote_field.parent_link or not _live_apart(model, other):
             continue
         between = f"{model.__name__} and {other.__name__} {APART}"
-        if field.db_constraint and not is_reference(other):
+        if field.db_constraint:
+            loose = "Write a LooseForeignKey (from scalekit.db), or keep the other row's id in a column."
             yield Error(
                 f"{field} has a constraint between databases: {between}.",
-                hint="Write a LooseForeignKey (from scalekit.db), or keep the other row's id in a column.",
+                hint=_late(other) if is_reference(other) else loose,
                 obj=field,
                 id="scalekit.db.E016",
             )
@@ -54,10 +55,13 @@ def faults_of_pairs(model: type[Model]) -> Iterator[CheckMessage]:
     for field in model._meta.local_many_to_many:
         other: Any = field.related_model
         on_each_shard = declared_group(model) is not None and is_reference(other)
-        if _live_apart(model, other) and not on_each_shard:
+        if on_each_shard and not field.remote_field.db_constraint:
+            continue
+        if _live_apart(model, other):
+            pairs = "Write a model for the pairs, with the other row's id in a LooseForeignKey."
             yield Error(
                 f"{field} needs a table between databases: {model.__name__} and {other.__name__} {APART}.",
-                hint="Write a model for the pairs, with the other row's id in a LooseForeignKey.",
+                hint=_late(other) if on_each_shard else pairs,
                 obj=field,
                 id="scalekit.db.E016",
             )
@@ -94,6 +98,10 @@ def faults_of_generic_relations(model: type[ShardedModel]) -> Iterator[CheckMess
                 obj=model,
                 id="scalekit.db.W036",
             )
+
+
+def _late(other: type[Model]) -> str:
+    return f"Write db_constraint=False: {other.__name__}'s rows reach a shard a moment later."
 
 
 def _live_apart(model: type[Model], other: type[Model]) -> bool:
