@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, InternalError, OperationalError
 
 from scalekit.core.exceptions import ScalekitError
@@ -19,8 +20,11 @@ class WrongShard(ScalekitError):
     """A row would be written to another shard than the one its key belongs to."""
 
 
-class CrossShardRelation(WrongShard, ValueError):
-    """Rows of different shards, or of different shard groups, would be related."""
+class CrossShardRelation(WrongShard, ValidationError, ValueError):
+    """Rows of different shards, or of different shard groups, would be related; a form shows it as its error."""
+
+    def __str__(self) -> str:
+        return str(self.message)  # not a list of them, as a ValidationError says
 
 
 class ShardGroupUnknown(ScalekitError, LookupError):

@@ -49,7 +49,9 @@ def _empty(shards):
 def _opened(folder, shards):
     entries = {name: sqlite(folder / f"{name}.sqlite3") for name in ("default", *shards)}
     with (
-        override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "tests.db.gallery"]),
+        override_settings(
+            INSTALLED_APPS=list(dict.fromkeys([*settings.INSTALLED_APPS, "tests.db.gallery"]))
+        ),
         databases(entries, SCALEKIT_DB_SHARDING=sharding(*shards) if shards else {}),
     ):
         yield

@@ -3,13 +3,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from scalekit.db.conf import schemes
+from scalekit.db.exceptions import WrongShard
 from scalekit.db.sharding.declarations import configured_group, group_of
 from scalekit.db.sharding.lookup_index.claiming import claimed
 from scalekit.db.sharding.mapping.staleness import retry_when_stale
-from scalekit.db.sharding.placing import beside, home_of
+from scalekit.db.sharding.placing import beside, home_of, primary_of_instance
 from scalekit.db.sharding.queryset import ShardedManager
 
 if TYPE_CHECKING:
@@ -82,10 +84,35 @@ class ShardedModel(models.Model):
 
         return retry_when_stale(delete_at_home)
 
+    def full_clean(self, *args: Any, **kwargs: Any) -> None:
+        """Validate the row. What saving it would refuse as `WrongShard` is a ValidationError here."""
+        group = group_of(type(self))
+        try:
+            super().full_clean(*args, **kwargs)
+            if group is not None and primary_of_instance(self, group) is not None:
+                home_of(self, group)
+        except WrongShard as error:
+            raise ValidationError(str(error), code="shard") from error
+
     def _perform_unique_checks(self, unique_checks: Any) -> Any:
         """Look for duplicates on this row's shard: uniqueness holds within a shard."""
+        if self._lacks_home():
+            return {}
         with beside(self):
             return super()._perform_unique_checks(unique_checks)  # type: ignore[misc]  # private in the stubs
+
+    def validate_constraints(self, exclude: Any = None) -> None:
+        """Look for rows that break a constraint on this row's shard."""
+        if not self._lacks_home():
+            super().validate_constraints(exclude)
+
+    def _lacks_home(self) -> bool:
+        """Return whether there is no shard to look on: a form without the key, which says so by itself."""
+        group = group_of(type(self))
+        try:
+            return group is not None and primary_of_instance(self, group) is None
+        except WrongShard:
+            return True
 
     save.alters_data = True  # type: ignore[attr-defined]  # templates must not call it
     delete.alters_data = True  # type: ignore[attr-defined]  # templates must not call it

@@ -32,7 +32,7 @@ class Photo(ShardedModel):
     id = SnowflakeField(primary_key=True)
     owner = outside(Person, related_name="photos")
     rank = models.IntegerField(default=0)
-    tags = models.ManyToManyField(Tag, related_name="photos")
+    tags = models.ManyToManyField(Tag, blank=True, related_name="photos")
     notes = ShardedGenericRelation("gallery.Note")
 
     shard_group, shard_key = "users", "owner"
