@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -21,6 +23,25 @@ from scalekit.testing.fakes import captured_events
 from tests.db.databases import create_tables
 
 SEEN = 60_000
+
+
+# A web process of a project: nobody calls close_window() there.
+PROCESS = """
+import sys, time, django
+from django.conf import settings
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[1]}},
+    INSTALLED_APPS=["scalekit.db"], USE_TZ=True, SCALEKIT_DB_HOT_KEY_SECONDS=1,
+)
+django.setup()
+from scalekit.db.models import KeyTraffic
+from scalekit.db.sharding import hot_keys
+end = time.monotonic() + 20
+while KeyTraffic.objects.count() < 2:
+    assert time.monotonic() < end
+    for key in range(100):
+        hot_keys.seen("users", 7 if key < 30 else key)
+"""
 
 
 @pytest.fixture
@@ -175,6 +196,15 @@ def test_a_missing_table_is_told_of_once(counted):
         for _ in range(3):
             hot_keys.storer().close_window()
     assert len(events) == 1
+
+
+def test_processes_store_what_they_count_by_themselves(counted):
+    file = connections["default"].settings_dict["NAME"]
+    processes = [subprocess.Popen([sys.executable, "-c", PROCESS, file]) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    found = traffic_of("users", 1)
+    assert found.processes == 2
+    assert [(key, round(found.share(count), 1)) for key, count in found.keys] == [("7", 0.3)]
 
 
 def test_the_thread_ends_its_windows(counted):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from scalekit.db.conf import settings
 from scalekit.db.events import HOT_KEY, KEY_TRAFFIC_UNSTORED
@@ -54,7 +54,7 @@ class Storer:
         try:
             _store(windows)
             self._complained = False
-        except DatabaseError as error:
+        except Error as error:
             self._complain(error)
 
     def _run(self) -> None:
@@ -65,7 +65,7 @@ class Storer:
                 DEFAULT_DB_ALIAS
             ].close()  # idle for the next minute, and none of the thread's own
 
-    def _complain(self, error: DatabaseError) -> None:
+    def _complain(self, error: Error) -> None:
         """Say so once, until it works again: a table that is missing is missing every minute."""
         if not self._complained:
             KEY_TRAFFIC_UNSTORED.emit(error=str(error).strip())

@@ -51,6 +51,8 @@ def assign_slots(group: str, assignments: Mapping[int, str], expected_version: i
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
         stored = _stored(group)
         slots = list(unrolled(stored.assignments))
+        if not slots:
+            raise ShardMapInvalid(f"In the shard group {group!r} keys are assigned, and no slots.")
         for slot, alias in assignments.items():
             if not 0 <= slot < len(slots):
                 msg = f"The shard group {group!r} has no slot {slot}; it has 0 to {len(slots) - 1}."

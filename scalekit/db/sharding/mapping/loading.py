@@ -7,8 +7,9 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError
+from django.db import Error
 
+from scalekit.core.exceptions import SettingInvalid
 from scalekit.db.events import SHARD_MAP_CHANGED, SHARD_MAP_UNREAD
 from scalekit.db.exceptions import ShardMapUnavailable
 from scalekit.db.sharding.mapping.connecting import ask
@@ -17,10 +18,11 @@ from scalekit.db.sharding.mapping.reading import read_map
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scalekit.core.exceptions import ScalekitError
     from scalekit.db.sharding.base import ShardingScheme
     from scalekit.db.sharding.mapping.slot_map import SlotMap
 
-BACK_OFF = 1.0  # seconds in which a database that did not answer is not asked again
+BACK_OFF = 1.0  # seconds in which a map that could not be read, or does not fit, is not read again
 
 _reading = Lock()
 
@@ -33,7 +35,7 @@ class StoredMap:
         self._known: SlotMap | None = None
         self._due = 0.0
         self._reader: Thread | None = None
-        self._failed: tuple[float, str] = (0.0, "")
+        self._failed: tuple[float, ScalekitError | None] = (0.0, None)
 
     def __call__(self) -> SlotMap:
         """Return the map. Raises `ShardMapUnavailable` if it was never read and cannot be."""
@@ -58,18 +60,21 @@ class StoredMap:
         with _reading:
             if self._known is not None:
                 return self._known
-            since, why = self._failed
-            if why and monotonic() - since < BACK_OFF:
-                raise self._unavailable(why)
-            return self._read()
+            since, failure = self._failed
+            if failure is not None and monotonic() - since < BACK_OFF:
+                raise type(failure)(str(failure))
+            try:
+                return self._read()
+            except (ShardMapUnavailable, SettingInvalid) as error:
+                self._failed = monotonic(), error
+                raise
 
     def _read(self) -> SlotMap:
         keys = not self._scheme.looks_up_keys
         try:
             found = ask(lambda c: read_map(c, self._scheme.alias, self._known, keys=keys))
-        except DatabaseError as error:
-            self._failed = monotonic(), str(error).strip()
-            raise self._unavailable(self._failed[1]) from error
+        except Error as error:
+            raise self._unavailable(str(error).strip()) from error
         return self._take(found)
 
     def _take(self, found: SlotMap | None) -> SlotMap:

@@ -22,9 +22,9 @@ def scheme_named(group: str) -> ShardingScheme:
 
 
 def groups_named(group: str | None) -> list[str]:
-    """Return that group, or all of them."""
+    """Return that group, or all that have a map."""
     if group is None:
-        return list(settings.SHARDING)
+        return [name for name in settings.SHARDING if not schemes[name].spreads_itself]
     scheme_named(group)
     return [group]
 
