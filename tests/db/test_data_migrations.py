@@ -185,6 +185,16 @@ def test_a_model_whose_class_is_gone_is_made_and_removed_on_shards_alone(shards)
     assert tables("shard_0") == {"diary_entry", "diary_sticker"}
 
 
+def test_one_whose_id_does_not_tell_its_group_is_removed_where_it_was_made(shards):
+    for alias in ("default", "shard_0"):
+        migrate(alias, "diary", "0004")
+    with connections["shard_0"].cursor() as cursor:  # as it was when the class was there
+        cursor.execute("CREATE TABLE diary_doodle (id text)")
+    for alias in ("default", "shard_0"):
+        migrate(alias, "diary")
+        assert "diary_doodle" not in tables(alias)
+
+
 def test_squashed_migrations_leave_old_and_new_shards_alike(shards):
     migrate("shard_0", "diary")
     with override_settings(MIGRATION_MODULES={"diary": "tests.db.diary.squashed"}):

@@ -72,6 +72,12 @@ class Migration(migrations.Migration):
             {"base_manager_name": "sharded_base"},
             managers=MANAGERS,
         ),
+        migrations.CreateModel(  # gone too, and its id says nothing of its group
+            "Doodle",
+            [("id", models.UUIDField(primary_key=True, default=uuid.uuid4, serialize=False))],
+            {"base_manager_name": "sharded_base"},
+            managers=MANAGERS,
+        ),
         migrations.AddIndex(
             "entry", models.Index(fields=["writer_id", "-id"], name="entry_of_writer")
         ),
