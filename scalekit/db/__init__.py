@@ -17,12 +17,14 @@ from scalekit.db.using import on_every_shard, using_primary, using_replica, usin
 if TYPE_CHECKING:
     from scalekit.db.sharding.fields import SnowflakeField, UUIDv7Field
     from scalekit.db.sharding.models import ShardedModel
+    from scalekit.db.sharding.reference.models import ReferenceModel
     from scalekit.db.sharding.relations import LooseForeignKey
     from scalekit.db.sharding.transactions.opening import shard_atomic
     from scalekit.db.sharding.transactions.two_phase import two_phase
 
 __all__ = [
     "LooseForeignKey",
+    "ReferenceModel",
     "ShardedModel",
     "SnowflakeField",
     "UUIDv7Field",
@@ -37,6 +39,7 @@ __all__ = [
 # Loaded on first use: Django imports this package before models may be defined.
 _LATER = {
     "LooseForeignKey": "scalekit.db.sharding.relations",
+    "ReferenceModel": "scalekit.db.sharding.reference.models",
     "ShardedModel": "scalekit.db.sharding.models",
     "SnowflakeField": "scalekit.db.sharding.fields",
     "UUIDv7Field": "scalekit.db.sharding.fields",

@@ -298,3 +298,21 @@ def check_sharded_models(**_: Any) -> list[CheckMessage]:
 
     found = [fault for model in apps.get_models() for fault in faults_of_model(model)]
     return [*found, *faults_of_citus()]
+
+
+@register(Tags.database)
+def check_reference_tables(
+    *, databases: Iterable[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Find reference tables that nobody carries to the shards; run by ``check --database default``."""
+    from scalekit.db.sharding.reference.checks import faults_of_publication
+
+    return list(faults_of_publication()) if DEFAULT_DB_ALIAS in (databases or ()) else []
+
+
+@register()
+def check_reference_models(**_: Any) -> list[CheckMessage]:
+    """Find reference models that could not be copied."""
+    from scalekit.db.sharding.reference.checks import faults_of_reference_model
+
+    return [fault for model in apps.get_models() for fault in faults_of_reference_model(model)]

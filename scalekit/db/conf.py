@@ -35,6 +35,10 @@ def _has_default(plugs: Plugs) -> bool:
     return "default" in plugs
 
 
+def _is_fanout(value: str) -> bool:
+    return value in {"auto", "replication", "outbox"}
+
+
 def _are_names(value: list[str]) -> bool:
     return all(isinstance(name, str) for name in value)
 
@@ -171,6 +175,18 @@ class DbSettings(Settings):
         expected="a positive whole number",
     )
 
+    REFERENCE_FANOUT = Setting[str](
+        "auto",
+        "Who carries rows of reference tables to shards: `replication`, `outbox`, or the former where all is PostgreSQL.",
+        kind=str,
+        valid=_is_fanout,
+        expected='"auto", "replication" or "outbox"',
+    )
+    REFERENCE_SOURCE = Setting[dict[str, Any]](
+        dict,
+        "What libpq parameters the servers of shards need to reach `default`, where they differ from ours.",
+        kind=dict,
+    )
     TWO_PHASE = Setting[list[str]](
         list,
         "The shard groups in which two_phase() may be used; `recover_transactions` then has to run regularly.",

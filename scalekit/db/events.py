@@ -126,6 +126,24 @@ HOT_KEY = Event(
     labels=("group",),
     level=logging.WARNING,
 )
+REFERENCE_QUEUED = Event(
+    "db_reference_queued",
+    "Rows of reference tables could not be brought to a shard; they wait for it on the default database.",
+    labels=("alias",),
+    level=logging.WARNING,
+)
+REFERENCE_DIVERGED = Event(
+    "db_reference_diverged",
+    "A shard's copy of a reference table differs from the default database.",
+    labels=("alias", "table"),
+    level=logging.ERROR,
+)
+REFERENCE_REPAIRED = Event(
+    "db_reference_repaired",
+    "A shard was given its copies of all reference tables anew.",
+    labels=("alias",),
+    level=logging.WARNING,
+)
 TWO_PHASE_ENDED = Event(
     "db_two_phase_ended",
     "A transaction over several shards was committed, rolled back or left to recovery.",

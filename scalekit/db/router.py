@@ -12,7 +12,7 @@ from django.db import router as project_routers
 from scalekit.db.cluster import current_cluster
 from scalekit.db.conf import schemes
 from scalekit.db.servers import read_alias
-from scalekit.db.sharding.declarations import configured_group
+from scalekit.db.sharding.declarations import configured_group, is_reference
 from scalekit.db.sharding.migrating.current import HISTORICAL, primary_in_migration
 from scalekit.db.sharding.migrating.operations import runs_on
 from scalekit.db.sharding.placing import (
@@ -102,7 +102,7 @@ class Router:
     ) -> bool | None:
         """Sharded models on their shards alone, others on no shard, nothing on a replica.
 
-        A model with the attribute ``on_every_primary = True`` is for shards too.
+        A model with the attribute ``on_every_primary = True`` is for shards too, and so is a reference model.
         """
         cluster = current_cluster()
         if not cluster.active:
@@ -115,7 +115,8 @@ class Router:
         group = configured_group(model)
         if group is None:
             is_shard = db in cluster.shard_aliases and db != DEFAULT_DB_ALIAS
-            return False if is_shard and not _on_every_primary(model) else None
+            is_everywhere = _on_every_primary(model) or is_reference(model)
+            return False if is_shard and not is_everywhere else None
         return db == schemes[group].starts_on or any(
             s.group == group and s.primary.alias == db for s in cluster.shards
         )

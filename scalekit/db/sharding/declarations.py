@@ -94,7 +94,8 @@ def configured_group(model: type[Model]) -> str | None:
 
 def is_reference(model: type[Model]) -> bool:
     """Return whether every shard has the rows of a model, so that sharded queries may join it."""
-    return _declared(model, "shard_reference") is True
+    pairs_of = model._meta.auto_created
+    return _declared(pairs_of or model, "shard_reference") is True  # type: ignore[arg-type]  # the class whose m2m made it
 
 
 def group_of_app(app_label: str, group: str) -> bool:

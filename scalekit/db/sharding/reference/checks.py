@@ -1,0 +1,84 @@
+"""System checks of reference tables."""
+# ruff: noqa: SLF001 - _meta is Django's documented API
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.checks import (
+    CheckMessage,
+    Error,
+    Warning,  # noqa: A004 - Django's name
+)
+
+from scalekit.core.exceptions import SettingInvalid
+from scalekit.db.sharding.declarations import declared_group, is_reference
+from scalekit.db.sharding.mapping.connecting import own_connection
+from scalekit.db.sharding.reference.fanout import by_replication, reference_models, shards
+from scalekit.db.sharding.reference.models import ReferenceModel, ReferenceQuerySet
+from scalekit.db.sharding.reference.replication import published
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.models import Model
+
+
+def faults_of_reference_model(model: type[Model]) -> Iterator[CheckMessage]:
+    """Find what a reference model, or a foreign key to one, could not do on a shard."""
+    fields: list[Any] = [f for f in model._meta.local_fields if f.related_model is not None]
+    for field in fields:
+        other = field.related_model
+        if is_reference(model) and not is_reference(other) and field.db_constraint:
+            yield Error(
+                f"{field} has a constraint to {other.__name__}, whose table shards do not have.",
+                hint=f"Write a LooseForeignKey (from scalekit.db), or make {other.__name__} a ReferenceModel.",
+                obj=field,
+                id="scalekit.db.E052",
+            )
+        if declared_group(model) and is_reference(other) and field.db_constraint:
+            yield Warning(
+                f"{field} has a constraint to a copy: a row that names a {other.__name__} written a moment ago may be "
+                "refused, and a deletion cannot reach the shard while rows there name it.",
+                hint="Write a LooseForeignKey (from scalekit.db).",
+                obj=field,
+                id="scalekit.db.W052",
+            )
+    if issubclass(model, ReferenceModel):
+        yield from _faults_of_declaration(model)
+
+
+def _faults_of_declaration(model: type[ReferenceModel]) -> Iterator[CheckMessage]:
+    for manager in model._meta.managers:
+        if not isinstance(manager.get_queryset(), ReferenceQuerySet):
+            yield Error(
+                f"{model.__name__}.{manager.name} is a manager whose writes shards do not hear of.",
+                hint="Build it from ReferenceManager or ReferenceQuerySet (scalekit.db.sharding.reference.models).",
+                obj=model,
+                id="scalekit.db.E053",
+            )
+    if model._meta.parents:
+        yield Error(
+            f"A {model.__name__} is a row of several tables, which cannot be copied as one.",
+            hint="Make its parent abstract.",
+            obj=model,
+            id="scalekit.db.E054",
+        )
+
+
+def faults_of_publication() -> Iterator[CheckMessage]:
+    """Find reference tables that PostgreSQL should carry to shards, and was not told to."""
+    try:
+        wanted = {model._meta.db_table for model in reference_models()}
+        if not wanted or not shards() or not by_replication():
+            return
+    except SettingInvalid:  # scalekit.core.E002 says so
+        return
+    with own_connection() as default:
+        missing = wanted - published(default)
+    if missing:
+        yield Warning(
+            f"Rows of {', '.join(sorted(missing))} do not reach the shards: default does not publish them.",
+            hint="Run manage.py migrate, migrate_shards, then reference_tables setup.",
+            id="scalekit.db.W053",
+        )
