@@ -92,7 +92,7 @@ def plan_of(rows: Any, part: Any, ties: Sequence[Sort] | None = None) -> Plan:
     part._prefetch_related_lookups = ()
     if names is not None:
         part._iterable_class = ValuesListIterable
-    shape = shapes.shape_of(rows, names)
+    shape = shapes.shape_of(rows, names, len(added))
     return Plan(part, keys, shape, start, stop, same, () if names is not None else added)
 
 

@@ -28,7 +28,7 @@ from scalekit.db.sharding.scatter.streaming import Stream
 from scalekit.db.sharding.subqueries import check_subqueries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def rows_of(rows: Any) -> list[Any]:
     _check_room(rows, sum(len(chunk.rows) for chunk in chunks.values()))
     names = list(chunks)
     with _naming(rows, plan, names):
-        found = list(_merged_at_once(plan, chunks))
+        found = _merged_at_once(plan, chunks)
     return plan.shape(found[plan.start : plan.stop])
 
 
@@ -96,7 +96,7 @@ def stream_of(rows: Any, size: int) -> Iterator[Any]:
         orders = plan.orders(judge_of(servers, rows)) if several else ()
         with _naming(rows, plan, servers):
             chunks: Iterable[Chunk] = (
-                merged(given, orders) if several else iter(*given) if given else ()
+                merged(given, orders, plan.same) if several else iter(*given) if given else ()
             )
             if plan.same and several:
                 chunks = without_repeats(chunks, plan.same)
@@ -174,16 +174,15 @@ def _check_room(rows: Any, count: int) -> None:
         raise too_many_rows(rows.model, room)
 
 
-def _merged_at_once(plan: Plan, chunks: dict[str, Chunk]) -> Iterator[Any]:
+def _merged_at_once(plan: Plan, chunks: Mapping[str, Chunk]) -> list[Any]:
     filled = {alias: chunk for alias, chunk in chunks.items() if chunk.rows}
     if len(filled) < 2:  # noqa: PLR2004 - sorted by its shard, nothing to compare
-        for chunk in filled.values():
-            yield from chunk.rows
-        return
+        return [row for chunk in filled.values() for row in chunk.rows]
     orders = plan.orders(next(iter(filled)))
-    parts = merged_at_once(list(chunks.values()), orders)
-    for part in without_repeats(parts, plan.same) if plan.same else parts:
-        yield from part.rows
+    whole = merged_at_once(list(chunks.values()), orders, plan.same)
+    if plan.same:
+        whole = next(without_repeats([whole], plan.same))
+    return whole.rows
 
 
 def _unless_failed(rows: Any, stream: Stream) -> Iterator[Chunk]:

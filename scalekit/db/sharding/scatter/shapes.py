@@ -33,8 +33,8 @@ def names_of(rows: Any) -> list[str] | None:
     return [*query.extra_select, *query.values_select, *query.annotation_select]
 
 
-def shape_of(rows: Any, names: list[str] | None) -> Shape:
-    """Return what makes of merged rows those that were asked for; tuples may be longer than `names`."""
+def shape_of(rows: Any, names: list[str] | None, added: int = 0) -> Shape:
+    """Return what makes of merged rows those that were asked for, without values `added` at the end."""
     if names is None:
         return list
     kind, width = rows._iterable_class, len(names)
@@ -46,5 +46,5 @@ def shape_of(rows: Any, names: list[str] | None) -> Shape:
         tuple_class = create_namedtuple_class(*(rows._fields or names))
         return lambda found: [tuple_class._make(row[:width]) for row in found]
     if issubclass(kind, ValuesListIterable):
-        return lambda found: [row[:width] for row in found]
+        return (lambda found: [row[:width] for row in found]) if added else list
     raise cannot_do(rows.model, kind.__name__, "its rows are unknown to scatter()", "use values()")

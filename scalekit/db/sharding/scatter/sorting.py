@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate, chain, repeat
+from operator import neg
 from typing import Any, TypeAlias
 
 Ranks: TypeAlias = Callable[[set[Any]], Mapping[Any, int]]
 
 MAY_BE_NAN = {float, Decimal}
-NUMBERS = {int, bool}
+NUMBERS, NOTHING = {int, bool}, type(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Chunk:
     rows: list[Any]
     columns: list[list[Any]]
 
+    def taken(self, places: Sequence[int], width: int) -> Chunk:
+        """Return the rows at these places, in this order, with the first `width` columns."""
+        columns = [list(map(column.__getitem__, places)) for column in self.columns[:width]]
+        return Chunk(list(map(self.rows.__getitem__, places)), columns)
+
     def without_first(self, count: int) -> Chunk:
         return Chunk(self.rows[count:], [column[count:] for column in self.columns])
 
@@ -46,10 +52,10 @@ class OutOfOrder(Exception):
 
 def comparables(values: list[Any], order: Order) -> list[Any]:
     """Return what Python may compare to get the order of a column."""
-    if order.ranks is None and None not in values:
-        kinds = set(map(type, values))
+    kinds = set(map(type, values))
+    if order.ranks is None and NOTHING not in kinds:
         if kinds <= NUMBERS:
-            return [-value for value in values] if order.descending else values
+            return list(map(neg, values)) if order.descending else values
         if not order.descending and not kinds & MAY_BE_NAN:
             return values
     ranks = _ranked({v for v in values if v is not None and v == v}, order)  # noqa: PLR0124 - NaN
@@ -76,11 +82,13 @@ def in_order(columns: Sequence[list[Any]], orders: Sequence[Order]) -> list[int]
     return sorted(range(len(rows)), key=rows.__getitem__)
 
 
-def merged(streams: Sequence[Iterator[Chunk]], orders: Sequence[Order]) -> Iterator[Chunk]:
+def merged(
+    streams: Sequence[Iterator[Chunk]], orders: Sequence[Order], width: int = 0
+) -> Iterator[Chunk]:
     """Merge sorted streams, holding one chunk of each. Raises `OutOfOrder` where ranks find one unsorted.
 
     What may be given out is all that comes before the end of every chunk: what a stream has yet to give
-    comes after that.
+    comes after that. The first `width` columns are given with the rows.
     """
     held: dict[int, Chunk] = {}
     going = dict(enumerate(streams))
@@ -90,14 +98,19 @@ def merged(streams: Sequence[Iterator[Chunk]], orders: Sequence[Order]) -> Itera
                 _refill(held, going, place, stream)
         if not held:
             return
-        yield _next_part(held, going, orders)
+        if len(held) == 1:  # sorted by its shard, and nobody comes between
+            yield held.popitem()[1]
+        else:
+            yield _next_part(held, going, orders, width)
 
 
-def merged_at_once(chunks: Sequence[Chunk], orders: Sequence[Order]) -> Iterator[Chunk]:
+def merged_at_once(chunks: Sequence[Chunk], orders: Sequence[Order], width: int = 0) -> Chunk:
     """Merge answers that are whole. Raises `OutOfOrder` where ranks find one unsorted."""
-    held = {place: chunk for place, chunk in enumerate(chunks) if chunk.rows}
-    if held:
-        yield _next_part(held, {}, orders)
+    whole = _joined(chunks)
+    order = in_order(whole.columns, orders)
+    if any(o.ranks is not None for o in orders):
+        _check_sorted(order, _owners(dict(enumerate(chunks))))
+    return whole.taken(order, width)
 
 
 def _refill(
@@ -110,23 +123,30 @@ def _refill(
     del going[place]
 
 
-def _next_part(held: dict[int, Chunk], going: Mapping[int, Any], orders: Sequence[Order]) -> Chunk:
+def _next_part(
+    held: dict[int, Chunk], going: Mapping[int, Any], orders: Sequence[Order], width: int
+) -> Chunk:
     """Take out of what is held all that nothing still to come may precede."""
-    if len(held) == 1:  # sorted by its shard, and nobody comes between
-        return held.popitem()[1]
-    places = sorted(held)
-    chunks = [held[place] for place in places]
-    owners = list(chain.from_iterable(repeat(p, len(held[p].rows)) for p in places))
-    columns = [list(chain(*parts)) for parts in zip(*(c.columns for c in chunks), strict=True)]
-    order = in_order(columns, orders)
+    owners, whole = _owners(held), _joined(list(held.values()))
+    order = in_order(whole.columns, orders)
     if any(o.ranks is not None for o in orders):
         _check_sorted(order, owners)
-    ends = zip(places, accumulate(len(chunk.rows) for chunk in chunks), strict=True)
+    ends = zip(held, accumulate(len(chunk.rows) for chunk in held.values()), strict=True)
     lasts = [order.index(end - 1) for place, end in ends if place in going]
     given = order[: min(lasts, default=len(order) - 1) + 1]
     _keep_rest(held, Counter(map(owners.__getitem__, given)))
+    return whole.taken(given, width)
+
+
+def _joined(chunks: Sequence[Chunk]) -> Chunk:
     rows = list(chain.from_iterable(chunk.rows for chunk in chunks))
-    return Chunk([rows[i] for i in given], [[column[i] for i in given] for column in columns])
+    columns = zip(*(chunk.columns for chunk in chunks), strict=True)
+    return Chunk(rows, [list(chain.from_iterable(parts)) for parts in columns])
+
+
+def _owners(held: Mapping[int, Chunk]) -> list[int]:
+    """Return for each row of all chunks, one after the other, whose it is."""
+    return list(chain.from_iterable(repeat(p, len(chunk.rows)) for p, chunk in held.items()))
 
 
 def _keep_rest(held: dict[int, Chunk], used: Mapping[int, int]) -> None:
@@ -156,7 +176,7 @@ def without_repeats(chunks: Iterable[Chunk], width: int) -> Iterator[Chunk]:
             if before is None or not _same(before, key):
                 kept.append(i)
             before = key
-        yield Chunk([chunk.rows[i] for i in kept], [[c[i] for i in kept] for c in chunk.columns])
+        yield chunk.taken(kept, width)
 
 
 def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
