@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from contextlib import contextmanager
 
@@ -256,6 +258,17 @@ def test_the_map_is_read_in_an_event_loop_too(mapped):
         return schemes["users"].map.version
 
     assert async_to_sync(version)() == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # threads of other tests
+def test_a_process_forked_while_the_map_is_read_reads_it_itself(mapped):
+    init_map("users")
+    with loading._reading:
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(schemes["users"].map.version)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
 
 
 def test_a_group_goes_live(mapped):

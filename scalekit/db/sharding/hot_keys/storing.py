@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from datetime import UTC, datetime, timedelta
-from threading import Event, Thread
+from secrets import token_hex
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -29,14 +30,18 @@ class Storer:
         self.fork()
 
     def fork(self) -> None:
+        # Containers may share a host's name, and each has a process 1.
+        self.process = f"{socket.gethostname()[:80]}:{os.getpid()}:{token_hex(3)}"
+        self._beginning = Lock()
         self._thread: Thread | None = None
         self._stopped = Event()
         self._complained = False
 
     def begin(self) -> None:
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="scalekit-hot-keys", daemon=True)
-            self._thread.start()
+        with self._beginning:
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="scalekit-hot-keys", daemon=True)
+                self._thread.start()
 
     def stop(self) -> None:
         """End the thread, without a last window."""
@@ -52,7 +57,7 @@ class Storer:
         for window in windows:
             _announce(window)
         try:
-            _store(windows)
+            _store(self.process, windows)
             self._complained = False
         except Error as error:
             self._complain(error)
@@ -82,13 +87,13 @@ def _announce(window: Window) -> None:
         HOT_KEY.emit(group=window.group, key=sighting.key, share=round(share, 3))
 
 
-def _store(windows: list[Window]) -> None:
+def _store(process: str, windows: list[Window]) -> None:
     from scalekit.db.sharding.hot_keys.models import KeyTraffic
 
     rows = KeyTraffic.objects.using(DEFAULT_DB_ALIAS)
     for window in windows:
         rows.update_or_create(
-            process=f"{socket.gethostname()[:80]}:{os.getpid()}",
+            process=process,
             group=window.group,
             defaults={
                 "began_at": _moment(window.began),
