@@ -133,6 +133,18 @@ def test_the_ledger_says_what_became_of_each_migration(shards):
     assert set(rows.values_list("state", flat=True)) == {State.DONE}
 
 
+def test_when_the_ledger_cannot_be_written_no_further_shard_begins(shards):
+    def lose(alias, apps):
+        with connections["default"].cursor() as cursor:
+            cursor.execute("DROP TABLE scalekit_db_shardmigration")
+
+    hooks.on_shards.append(lose)
+    with pytest.raises(CommandError) as error:
+        run("migrate_shards", jobs=1)
+    assert "Stopped: the ledger cannot be written" in str(error.value)
+    assert "Migrated: shard_0. Not begun: shard_1, shard_2, shard_3." in str(error.value)
+
+
 def test_a_migration_that_was_killed_is_no_longer_running(shards):
     run("migrate_shards", "diary", "0002")
     ShardMigration.objects.filter(name="0002_words", alias="shard_0").update(state=State.RUNNING)

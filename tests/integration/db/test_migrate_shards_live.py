@@ -23,6 +23,7 @@ from tests.integration.db.watching import until
 pytestmark = pytest.mark.servers
 
 SHARDS = ("shard_0", "shard_1", "shard_2")
+HOLDER = "FROM pg_stat_activity WHERE pid = (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
 
 
 @pytest.fixture
@@ -176,12 +177,11 @@ def test_the_lock_holds_back_no_vacuum_and_its_loss_is_noticed(entries):
     with only_one(patient=False, waiting=pytest.fail) as loss:
         assert loss() == ""
         with connections["default"].cursor() as cursor:
-            holder = "FROM pg_stat_activity WHERE pid = (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
-            cursor.execute(f"SELECT backend_xmin, backend_xid {holder}")
+            cursor.execute(f"SELECT backend_xmin, backend_xid {HOLDER}")
             assert cursor.fetchone() == (None, None)
             with pytest.raises(ShardsBeingMigrated), only_one(patient=False, waiting=pytest.fail):
                 pass
-            cursor.execute(f"SELECT pg_terminate_backend(pid) {holder}")
+            cursor.execute(f"SELECT pg_terminate_backend(pid) {HOLDER}")
         assert "is gone" in loss()
 
 
@@ -191,11 +191,24 @@ def test_a_deploy_that_is_killed_leaves_nothing_half_done_and_is_taken_up_again(
         killed.send_signal(signal.SIGKILL)
     until(lambda: not waits_on("shard_1")(), seconds=10)
     assert ShardMigration.objects.get(state=State.RUNNING).name == "0003_hook"
-    assert "shard_1: diary.0003_hook, diary.0004_without_a_hint, diary.0005_sketch" in run("migrate_shards", plan=True)
+    assert "shard_1: diary.0003_hook, diary.0004_without_a_hint, diary.0005_sketch" in run(
+        "migrate_shards", plan=True
+    )
     run("migrate_shards", "contenttypes")
     assert ShardMigration.objects.get(state=State.FAILED).error == CUT_SHORT
     assert "Up to date: 1 of 3 shards." in run("migrate_shards")
     assert set(ShardMigration.objects.values_list("state", flat=True)) == {State.DONE}
+
+
+def test_when_the_lock_is_lost_no_further_shard_begins(entries):
+    with process(entries, "--jobs=1") as robbed:
+        with held(entries, WAIT, "shard_0"):
+            until(waits_on("shard_0"), seconds=30)
+            execute("default", f"SELECT pg_terminate_backend(pid) {HOLDER}")
+        _, said = robbed.communicate(timeout=60)
+    assert robbed.returncode == 1
+    assert "Stopped: the connection that holds the lock on default is gone" in said
+    assert "Migrated: shard_0. Not begun: shard_1, shard_2." in said
 
 
 def test_ctrl_c_lets_what_runs_come_to_its_end_and_begins_nothing_else(entries):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 from django.core.management.commands.loaddata import READ_STDIN
 from django.core.management.commands.loaddata import Command as DjangosCommand
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, router
 
 from scalekit.db.sharding.declarations import group_of
 from scalekit.db.sharding.fixtures.placing import belongs_elsewhere, databases, has_copies
@@ -48,7 +48,11 @@ class Command(DjangosCommand):
     def save_obj(self, obj: Any) -> bool:
         """Save a row if this database is the one it belongs on, and its unique values with it."""
         model = type(obj.object)
-        if (self.skips_copies and has_copies(model)) or belongs_elsewhere(obj.object, self.using):
+        if self.skips_copies and has_copies(model):
+            return False
+        if not router.allow_migrate_model(self.using, model):
+            return False
+        if belongs_elsewhere(obj.object, self.using):
             return False
         if group_of(model) is None:
             return super().save_obj(obj)

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.core.management import call_command, get_commands, load_command_class
+from django.db import connections
 
 from scalekit.db.sharding.migrating.plans import loading
 from scalekit.db.sharding.migrating.steps import Name, Step, Tell, What, text_of
@@ -82,6 +83,9 @@ class Watched:
 
 def migrate(target: Target, alias: str, tell: Tell) -> None:
     """Migrate one database in this thread. Raises what `migrate` raises."""
+    connections[
+        alias
+    ].ensure_connection()  # what may take its time, before others wait for this thread
     with ExitStack() as stack:
         stack.enter_context(loading)
         watch = Watch(alias, tell, loaded=stack.close)
