@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from base64 import urlsafe_b64encode
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.exceptions import SynchronousOnlyOperation
 from django.core.paginator import Paginator
 from django.db import models, transaction
-from django.db.models import Avg, Count, F, Max, Q, Sum, Window
+from django.db.models import Avg, Count, F, Max, Prefetch, Q, Sum, Window
 from django.db.models.functions import RowNumber
 from django.test import override_settings
 from django.views.generic import ListView
@@ -250,12 +253,58 @@ def test_pages_after_a_row_count_nulls_where_they_stand(orders):
         assert [list(rows.after(row)) for row in whole] == [whole[i + 1 :] for i in range(30)]
 
 
+def forged(*values):
+    return urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+
 @pytest.mark.parametrize(
-    "cursor", ["", "!", "W10", "WzEsMl0", "a" * 5000, "W1tdLFtdXQ", "WyJ4IiwgInkiXQ"]
+    "cursor",
+    [
+        "",
+        "!",
+        "a" * 5000,
+        forged(1),
+        forged(1, 2),
+        forged([], [], []),
+        forged("1e99999", "a", 1),
+        forged(1, "\0", 1),
+        forged(1, "a", 10**30),
+    ],
 )
 def test_a_forged_cursor_is_an_error_of_its_own(orders, cursor):
     with pytest.raises(CursorInvalid):
-        orders.scatter().order_by("day").after(cursor)
+        orders.scatter().order_by("price", "note").after(cursor)
+
+
+def test_pages_of_an_ordinary_queryset(unsharded):
+    from tests.db.shop.models import Order
+
+    for key in range(1, 10):
+        Order.objects.create(customer_id=key, items=key % 2)
+    rows = Order.objects.scatter().order_by("items", "id")
+    whole = list(rows)
+    assert list(rows.after(rows.cursor(whole[3]))) == whole[4:]
+    assert list(rows.reverse().after(whole[3])) == whole[2::-1]
+    assert rows.failed == ()
+
+
+def test_scatter_stands_in_prefetches_and_combinations(orders):
+    from tests.db.shop.models import Line
+
+    lines = Prefetch("lines", Line.objects.scatter().filter(amount=2))
+    assert [len(row.lines.all()) for row in orders.scatter().prefetch_related(lines)] == [1] * 30
+    few, many = orders.scatter().filter(items=0), orders.scatter().filter(customer_id__gt=3)
+    assert ((few | many).count(), (few & many).count()) == (28, 9)
+    with pytest.raises(CrossShardQuery):
+        list(orders.filter(customer_id=1, note__in=orders.scatter().values("note")))
+
+
+def test_an_event_loop_is_not_held_up(orders):
+    async def ask():
+        return list(orders.scatter().iterator())
+
+    with pytest.raises(SynchronousOnlyOperation):
+        async_to_sync(ask)()
 
 
 def test_a_stream_that_is_left_leaves_no_thread_at_work(orders, monkeypatch):

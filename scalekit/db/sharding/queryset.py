@@ -48,7 +48,12 @@ T = TypeVar("T")
 
 
 class ShardedQuerySet(models.QuerySet[M]):
-    """A queryset of a `ShardedModel`: an ordinary one until the model's group is configured."""
+    """A queryset of a `ShardedModel`: an ordinary one until the model's group is configured.
+
+    `failed` names the shards that are missing in the answer of ``scatter(partial=True)``.
+    """
+
+    failed: tuple[str, ...] = ()
 
     if TYPE_CHECKING:  # Django's own, which the stubs leave out
         _db: str | None
@@ -141,6 +146,25 @@ class ShardedQuerySet(models.QuerySet[M]):
         if group is None or schemes[group].spreads_itself:
             return self._chain()
         return scattered(self, partial=partial, seconds=seconds)
+
+    def after(self, row: Any) -> Self:
+        """Return the rows that come after `row` in this order: an instance, a dict of values, or a `cursor()`.
+
+        A page that begins here costs what the first does, whatever its number. The id decides between rows
+        that are otherwise equal. Raises `CursorInvalid` for a cursor that is damaged or of another order.
+        """
+        from scalekit.db.sharding.scatter.keyset import rows_after
+
+        return rows_after(self, row)  # type: ignore[no-any-return]  # of this class
+
+    def cursor(self, row: Any) -> str:
+        """Return the place of a row in this order as text for a URL, to be given to `after()`.
+
+        It holds the row's values in the columns of the order, encoded and not encrypted.
+        """
+        from scalekit.db.sharding.scatter.keyset import cursor_of
+
+        return cursor_of(self, row)
 
     def select_related(self, *fields: Any) -> Self:
         """Join related rows, those of the same shard alone. Raises `CrossShardQuery`."""

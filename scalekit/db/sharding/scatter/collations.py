@@ -21,7 +21,7 @@ from django.db.models.query import ValuesListIterable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROBE = "scatter_collation"
+PROBE = "_scatter_collation"
 
 
 @dataclass(frozen=True, slots=True)

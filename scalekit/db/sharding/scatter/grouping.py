@@ -115,7 +115,7 @@ class Grouping:
         query.group_by = tuple(self.keys)
         partials = [p for merger in self.mergers.values() for p in merger.partials]
         for place, expression in enumerate([*self.keys, *partials]):
-            query.add_annotation(expression, f"scatter_{place}")
+            query.add_annotation(expression, f"_scatter_{place}")
         self.part._iterable_class = ValuesListIterable
 
     def merged(self, found: Mapping[str, Sequence[tuple[Any, ...]]], judge: str) -> list[Any]:

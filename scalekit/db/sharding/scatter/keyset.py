@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connections
 from django.db.models import F, Q
 
 from scalekit.db.exceptions import CursorInvalid
@@ -48,16 +49,20 @@ def cursor_of(rows: Any, row: Any) -> str:
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def beyond(rows: Any, values: Sequence[Any], nulls_largest: bool) -> Q:
-    """Return the condition of all rows that come after one with these values."""
+def rows_after(rows: Any, row: Any) -> Any:
+    """Return the rows of a queryset that come after one in its order."""
+    sorts, values = sorts_to_page_by(rows), values_of(rows, row)
+    largest = connections[rows.db].features.nulls_order_largest
     found, before = Q(pk__in=[]), Q()
-    for sort, value in zip(sorts_to_page_by(rows), values, strict=True):
+    for sort, value in zip(sorts, values, strict=True):
         nulls_first = sort.nulls_first
         if nulls_first is None:
-            nulls_first = sort.descending == nulls_largest
+            nulls_first = sort.descending == largest
         found |= before & _after(sort, value, nulls_first=nulls_first)
         before &= Q(**{f"{sort.name}__isnull": True}) if value is None else Q(**{sort.name: value})
-    return found
+    ordered = rows.order_by(*(sort.order_by() for sort in sorts))
+    ordered.query.standard_ordering = True
+    return ordered.filter(found)
 
 
 def _after(sort: Sort, value: Any, *, nulls_first: bool) -> Q:
@@ -81,6 +86,15 @@ def _read(rows: Any, cursor: str, sorts: Sequence[Sort]) -> list[Any]:
             raise ValueError(cursor)
         texts = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         fields = [F(sort.name).resolve_expression(query).output_field for sort in sorts]
-        return [field.to_python(text) for field, text in zip(fields, texts, strict=True)]
-    except (ValueError, TypeError, ValidationError, RecursionError) as error:
+        return [_valid(field, text) for field, text in zip(fields, texts, strict=True)]
+    except (ValueError, TypeError, ArithmeticError, ValidationError, RecursionError) as error:
         raise CursorInvalid from error
+
+
+def _valid(field: Any, text: Any) -> Any:
+    value = None if text is None else field.to_python(text)
+    if isinstance(value, str) and "\0" in value:  # which PostgreSQL takes in no text
+        raise ValueError(value)
+    if value is not None:
+        field.run_validators(value)
+    return value

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scalekit.db.sharding.scatter.sorting import Order
 
-PREFIX = "scatter_"  # of the columns that are read to sort by
+PREFIX = "_scatter_"  # of the columns that are read to sort by
 
 
 @dataclass(frozen=True, slots=True)

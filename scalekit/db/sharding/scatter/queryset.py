@@ -8,13 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import connections, models
+from django.db import models
 
 from scalekit.db.conf import schemes, settings
 from scalekit.db.sharding.declarations import group_of
 from scalekit.db.sharding.parallel import run_on_shards
 from scalekit.db.sharding.queryset import ShardedQuerySet
-from scalekit.db.sharding.scatter import keyset, reading
+from scalekit.db.sharding.scatter import reading
 from scalekit.db.sharding.scatter.ordering import sorts_of
 from scalekit.db.sharding.scatter.refusals import cannot_do
 from scalekit.db.sharding.scatter.summing import aggregated
@@ -39,7 +39,6 @@ class ScatterQuerySet(ShardedQuerySet[M]):
 
     _partial = False
     _seconds: float | None = None
-    failed: tuple[str, ...] = ()
 
     if TYPE_CHECKING:  # Django's own, which the stubs leave out
         _result_cache: Any
@@ -160,24 +159,6 @@ class ScatterQuerySet(ShardedQuerySet[M]):
         """Return the plan of each shard, under its alias."""
         plans = reading.asked(self, lambda part: part.explain(format=format, **options), "explain")
         return "\n".join(f"{alias}:\n{plan}" for alias, plan in plans.items())
-
-    # Pages.
-
-    def after(self, row: Any) -> Self:
-        """Return the rows that come after `row` in this order: an instance, a dict of values, or a `cursor()`.
-
-        The shards begin where the page begins, so that the last page costs what the first does. Raises
-        `CursorInvalid` for a cursor that is damaged or of another order.
-        """
-        largest = connections[self.db].features.nulls_order_largest
-        return self.filter(keyset.beyond(self, keyset.values_of(self, row), largest))
-
-    def cursor(self, row: Any) -> str:
-        """Return the place of a row in this order as text for a URL, to be given to `after()`.
-
-        It holds the row's values in the columns of the order, encoded and not encrypted.
-        """
-        return keyset.cursor_of(self, row)
 
     # Writing.
 

@@ -85,6 +85,7 @@ def stream_of(rows: Any, size: int) -> Iterator[Any]:
     if is_grouped(rows) and not lie_together(keys_of(rows), rows.group):
         yield from rows_of(rows)
         return
+    rows.failed = ()
     servers, plan = servers_of(rows, "iterator"), _plan_of(rows)
     with ExitStack() as stack:
         streams = []

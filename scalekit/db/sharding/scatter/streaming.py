@@ -9,6 +9,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error
+from django.utils.asyncio import async_unsafe
 
 from scalekit.db.sharding.parallel import failure, in_these_circumstances, silence, stays_here
 from scalekit.db.sharding.threads import crew, tidy_connections
@@ -35,6 +36,7 @@ def chunks_of(plan: Plan, alias: str, size: int) -> Iterator[Chunk]:
 class Stream:
     """The chunks of one shard. Reading begins at once, unless only this thread may ask the shard."""
 
+    @async_unsafe("You cannot ask shards from an async context - use aiterator().")
     def __init__(self, plan: Plan, alias: str, size: int, seconds: float | None) -> None:
         self.alias, self._seconds = alias, seconds
         self._ahead: Queue[Chunk | BaseException | None] = Queue(maxsize=1)

@@ -97,7 +97,7 @@ def _merged(rows: Any, servers: list[str], mergers: dict[str, Merger]) -> dict[s
     if not mergers:
         return {}
     asked = {
-        f"scatter_{name}_{place}": expression
+        f"_scatter_{name}_{place}": expression
         for name, merger in mergers.items()
         for place, expression in enumerate(merger.partials)
     }
@@ -105,7 +105,7 @@ def _merged(rows: Any, servers: list[str], mergers: dict[str, Merger]) -> dict[s
     answers = reading.gathered(rows, servers, lambda alias: part.using(alias).aggregate(**asked))
     found = {}
     for name, merger in mergers.items():
-        columns = [f"scatter_{name}_{place}" for place in range(len(merger.partials))]
+        columns = [f"_scatter_{name}_{place}" for place in range(len(merger.partials))]
         parts = [tuple(answer[column] for column in columns) for answer in answers.values()]
         found[name] = merger.merge([parts])[0]
     return found
@@ -121,8 +121,8 @@ def _of_distinct(rows: Any, name: str, written: Any, resolved: Any, judge: str) 
     condition = getattr(written.filter, "condition", written.filter)
     if condition is not None:
         source = Case(When(condition, then=source))
-    values = rows.order_by().annotate(scatter_value=source)
-    distinct = values.values_list("scatter_value", flat=True).distinct()
+    values = rows.order_by().annotate(_scatter_value=source)
+    distinct = values.values_list("_scatter_value", flat=True).distinct()
     found = [value for value in distinct if value is not None]
     rows.failed = distinct.failed
     if kind is Count:
