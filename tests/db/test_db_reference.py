@@ -1,5 +1,7 @@
 """Rows of reference tables reach every shard through an outbox, and are joined there."""
 
+# ruff: noqa: PT012 - which of a block's writes raises is told by what is there afterwards
+
 from __future__ import annotations
 
 import sqlite3
@@ -10,12 +12,16 @@ from io import StringIO
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connections, transaction
+from django.db import connections, models, transaction
 from django.db.models import F, Sum
 from django.test import TestCase, override_settings
+from django.test.utils import isolate_apps
 
+from scalekit.db import ReferenceModel, ShardedModel, shard_atomic
+from scalekit.db.checks import check_reference_models
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import WriteOnCopy
+from scalekit.db.sharding.reference.checks import faults_of_reference_model
 from scalekit.db.sharding.reference.delivering import breaker_of, bring
 from scalekit.db.sharding.reference.noting import note, waiting
 from tests.db.databases import create_tables, databases, rolled_back, sharding, sqlite
@@ -170,6 +176,23 @@ def test_what_is_written_in_a_transaction_waits_for_its_commit(market):
         currency()
         assert rows("shard_0") == []
         assert waiting("shard_0") == 1
+    assert_equal()
+
+
+def test_a_shard_with_an_open_transaction_gets_its_rows_after_it(market):
+    from tests.db.market.models import Sale
+
+    with shard_atomic("users", seller_on("shard_0")):
+        euro = currency()
+        Sale.objects.create(seller_id=seller_on("shard_0"), price=1, currency=euro)
+        currency("USD")
+        assert waiting("shard_0") == waiting("shard_1") == 2
+    assert_equal()
+    with pytest.raises(ZeroDivisionError), shard_atomic("users", seller_on("shard_0")):
+        currency("GBP")
+        1 / 0  # noqa: B018 - raises
+    assert waiting("shard_0") == 1
+    currency("CHF")
     assert_equal()
 
 
@@ -344,13 +367,58 @@ def test_without_shards_it_is_an_ordinary_model(tmp_path):
 
 def test_a_test_case_sees_the_copies_at_once(market):
     class Case(TestCase):
-        databases = {"default", "shard_0"}
+        databases = {"default", *SHARDS}
 
         def runTest(self):  # noqa: N802 - unittest's name
-            currency()
-            assert rows("shard_0") == rows("default") != []
+            from tests.db.market.models import Sale
+
+            with shard_atomic("users", seller_on("shard_0")):
+                euro = currency()
+                Sale.objects.create(seller_id=seller_on("shard_0"), price=1, currency=euro)
+                currency("USD")
+            assert rows("default") != []
+            assert_equal()
 
     result = unittest.TestResult()
     unittest.TestSuite([Case()]).run(result)
     assert not [*result.errors, *result.failures]
     assert rows("shard_0") == rows("default") == []
+
+
+def test_what_cannot_be_copied_is_found_by_checks(market):
+    with isolate_apps("tests.db.market"):
+        from tests.db.market.models import Currency
+
+        class Plain(models.Model):
+            class Meta:
+                app_label = "market"
+
+        class Wrong(ReferenceModel):
+            plain = models.ForeignKey(Plain, models.CASCADE)
+            objects = models.Manager()
+
+            class Meta:
+                app_label = "market"
+
+        class Child(Wrong):
+            class Meta:
+                app_label = "market"
+
+        class Tied(ShardedModel):
+            currency = models.ForeignKey(Currency, models.DO_NOTHING)
+            shard_group, shard_key = "users", "id"
+
+            class Meta:
+                app_label = "market"
+
+        found = [
+            {fault.id for fault in faults_of_reference_model(model)}
+            for model in (Currency, Wrong, Child, Tied)
+        ]
+    assert found == [
+        set(),
+        {"scalekit.db.E052", "scalekit.db.E053"},
+        {"scalekit.db.E053", "scalekit.db.E054"},
+        {"scalekit.db.W052"},
+    ]
+    assert check_reference_models() == []

@@ -16,7 +16,7 @@ from scalekit.db.sharding.declarations import declared_group, is_reference
 from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.db.sharding.reference.fanout import by_replication, reference_models, shards
 from scalekit.db.sharding.reference.models import ReferenceModel, ReferenceQuerySet
-from scalekit.db.sharding.reference.replication import published
+from scalekit.db.sharding.reference.replication import Slot, published, slot_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +76,27 @@ def faults_of_publication() -> Iterator[CheckMessage]:
         return
     with own_connection() as default:
         missing = wanted - published(default)
+        slots = {alias: slot for alias in shards() if (slot := slot_state(default, alias))}
+    yield from _faults_of_slots(slots)
     if missing:
         yield Warning(
             f"Rows of {', '.join(sorted(missing))} do not reach the shards: default does not publish them.",
             hint="Run manage.py migrate, migrate_shards, then reference_tables setup.",
             id="scalekit.db.W053",
+        )
+
+
+def _faults_of_slots(slots: dict[str, Slot]) -> Iterator[CheckMessage]:
+    for alias, slot in slots.items():
+        if not slot.active or slot.wal_status != "reserved":
+            yield Warning(
+                f"{alias} does not follow default, which keeps {slot.lag:,} bytes of log for it ({slot.wal_status}).",
+                hint="Run manage.py reference_tables status, and repair once the shard is back.",
+                id="scalekit.db.W054",
+            )
+    if any(slot.limit == "-1" for slot in slots.values()):
+        yield Warning(
+            "default keeps its log for shards without a limit: one that never comes back fills its disk.",
+            hint="Set max_slot_wal_keep_size; a shard that was away for longer is repaired by a new copy.",
+            id="scalekit.db.W055",
         )

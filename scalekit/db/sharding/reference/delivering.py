@@ -17,6 +17,7 @@ from scalekit.core.breaker import Breaker
 from scalekit.db.conf import settings
 from scalekit.db.events import REFERENCE_QUEUED
 from scalekit.db.sharding.reference.fanout import shards
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +33,15 @@ def breaker_of(alias: str) -> Breaker:  # noqa: ARG001 - each has one
 
 
 def deliver() -> None:
-    """Bring every shard what it lacks; a shard that cannot be reached gets it with a later write, or by repair."""
+    """Bring every shard what it lacks; a shard that cannot be reached gets it with a later write, or by repair.
+
+    Where this thread has a transaction open on a shard, after that: it could be rolled back, and the rows with it.
+    """
+    for alias in shards():
+        if is_open(connections[alias]):
+            if connections[alias].in_atomic_block:
+                transaction.on_commit(deliver, using=alias, robust=True)
+            return
     for alias in shards():
         breaker = breaker_of(alias)
         if not breaker.allows():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from scalekit.db.sharding.reference.fanout import by_replication, shards
+from scalekit.db.sharding.transactions.guarding import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,8 +70,9 @@ def _bring_at_once(model: type[Model], keys: Sequence[Any] | None) -> None:
     """Let a test see the rows on those shards that it uses."""
     from scalekit.db.sharding.reference.delivering import bring_rows
 
-    for alias in shards():
-        if _is_of_test(connections[alias]):
+    used = [alias for alias in shards() if _is_of_test(connections[alias])]
+    with joined(tuple(connections[alias] for alias in used)):
+        for alias in used:
             bring_rows(alias, model, keys)
 
 

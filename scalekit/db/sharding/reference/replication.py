@@ -53,6 +53,17 @@ class Replicated:
     errors: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What `default` keeps for a shard: `lag` and `left` in bytes, the latter None without a limit."""
+
+    active: bool
+    wal_status: str
+    left: int | None
+    lag: int
+    limit: str
+
+
 def publish(*, dry_run: bool = False) -> str:
     """Let the publication name every reference table; return what that took."""
     tables = [model._meta.db_table for model in reference_models()]
@@ -77,37 +88,42 @@ def published(default: Any) -> set[str]:
 def state_of(alias: str) -> Replicated:
     """Return how a shard is doing, with what is wrong, if anything is."""
     wanted = {model._meta.db_table for model in reference_models()}
+    with own_connection() as default:
+        slot = slot_state(default, alias)
+        missing = wanted - published(default)
+    errors = 0
     try:
         with own_connection(alias) as shard:
             found = _rows(shard, SUBSCRIBED, [SUBSCRIPTION])
     except Error as error:
-        found, problem = None, f"does not answer: {str(error).strip()}"
-    with own_connection() as default:
-        slots = _rows(default, SLOT, [_slot(default, alias)])
-        missing = wanted - published(default)
-    if found is not None:
-        problem = _problem(found, slots, wanted, missing)
-    errors = int(found[0][2]) if found else 0
-    if not slots:
+        problem = f"does not answer: {str(error).strip()}"
+    else:
+        problem = _problem(found, slot, wanted, missing)
+        errors = int(found[0][2]) if found else 0
+    if slot is None:
         return Replicated(alias, problem, errors=errors)
-    _, wal_status, left, lag, _limit = slots[0]
-    return Replicated(alias, problem, int(lag), wal_status, left, errors)
+    return Replicated(alias, problem, slot.lag, slot.wal_status, slot.left, errors)
 
 
-def _problem(found: list[Any], slots: list[Any], wanted: set[str], missing: set[str]) -> str:
+def slot_state(default: Any, alias: str) -> Slot | None:
+    """Return the slot of a shard, None if it has none."""
+    found = _rows(default, SLOT, [_slot(default, alias)])
+    return Slot(*found[0]) if found else None
+
+
+def _problem(found: list[Any], slot: Slot | None, wanted: set[str], missing: set[str]) -> str:
     if not found:
         return "has no subscription"
     enabled, running, _, subscribed = found[0]
     unknown = wanted - {name.replace('"', "") for name in subscribed}
-    active, wal_status = slots[0][:2] if slots else (False, "gone")
+    lost = slot is not None and slot.wal_status == "lost"
     problems = {
         f"{', '.join(sorted(missing))} is not published": missing,
         "does not subscribe to every table": unknown,
-        "its slot on default is gone": not slots,
-        "was away for longer than default keeps its log (max_slot_wal_keep_size)": wal_status
-        == "lost",
+        "its slot on default is gone": slot is None,
+        "was away for longer than default keeps its log (max_slot_wal_keep_size)": lost,
         "its subscription is disabled": not enabled,
-        "its subscription is not running": not (running and active),
+        "its subscription is not running": not running or (slot is not None and not slot.active),
     }
     return next((text for text, holds in problems.items() if holds), "")
 

@@ -8,6 +8,7 @@ that writes inside a SELECT, is not seen).
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 LONGEST_KNOWN = 2000  # characters of a statement
 IDLE = 0  # libpq's PQTRANS_IDLE
 
-# The connections that a `two_phase` block commits together.
+# Connections whose writes belong together, although each has a transaction of its own.
 JOINED: ContextVar[tuple[Any, ...]] = ContextVar("scalekit_db_joined", default=())
 
 
@@ -97,6 +98,17 @@ def _writes(sql: Any) -> bool:
 
 
 _told = lru_cache(maxsize=4096)(is_write)
+
+
+@contextmanager
+def joined(connections: tuple[Any, ...]) -> Iterator[None]:
+    """Let the block write through all of these: they are committed together, or are copies of one row."""
+    before = JOINED.get()
+    JOINED.set(connections)
+    try:
+        yield
+    finally:
+        JOINED.set(before)
 
 
 def guard_shards() -> None:

@@ -19,7 +19,7 @@ from scalekit.db.exceptions import CrossShardTransaction, TwoPhaseUnavailable
 from scalekit.db.sharding.placing import scheme_of
 from scalekit.db.sharding.transactions.blocks import Block
 from scalekit.db.sharding.transactions.coordinating import Coordinator
-from scalekit.db.sharding.transactions.guarding import JOINED
+from scalekit.db.sharding.transactions.guarding import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class two_phase(Block):  # noqa: N801 - reads as a verb, like Django's atomic
         with ExitStack() as blocks:
             for connection in everyone:
                 blocks.enter_context(transaction.atomic(using=connection.alias))
-            blocks.enter_context(Joining(everyone))
+            blocks.enter_context(joined(everyone))
             yield
             if any(connection.needs_rollback for connection in everyone):
                 for connection in everyone:
@@ -87,19 +87,6 @@ class two_phase(Block):  # noqa: N801 - reads as a verb, like Django's atomic
         for connection in found:
             _require_fit(connection, self.group)
         return found
-
-
-class Joining:
-    """Let the guard of each connection know that these are committed together."""
-
-    def __init__(self, joined: tuple[Any, ...]) -> None:
-        self._joined = joined
-
-    def __enter__(self) -> None:
-        JOINED.set(self._joined)
-
-    def __exit__(self, *_: object) -> None:
-        JOINED.set(())
 
 
 def _require_fit(connection: Any, group: str) -> None:

@@ -132,6 +132,10 @@ def test_every_change_reaches_every_shard(replicated):
     assert rows("shard_0") == []
 
 
+def ids_of_checks():
+    return {fault.id for fault in checks.run_checks(tags=["database"], databases=["default"])}
+
+
 def test_a_shard_that_was_down_catches_up(servers, replicated):
     servers["shard_1"].stop()
     connections["shard_1"].close()
@@ -142,6 +146,7 @@ def test_a_shard_that_was_down_catches_up(servers, replicated):
     assert_converges("shard_0")
     with pytest.raises(SystemExit):
         run("status")
+    assert "scalekit.db.W054" in ids_of_checks()
     servers["shard_1"].start()
     assert_converges()
     assert json.loads(run("status", "--json"))[1]["problem"] == ""
@@ -294,12 +299,17 @@ def test_drop_ends_it_and_the_rows_stay(servers, replicated):
 
 
 def test_what_nobody_has_set_up_is_found_by_a_check(market):
-    def found():
-        return {fault.id for fault in checks.run_checks(tags=["database"], databases=["default"])}
-
-    assert "scalekit.db.W053" in found()
+    assert "scalekit.db.W053" in ids_of_checks()
     run("setup")
-    assert "scalekit.db.W053" not in found()
+    assert ids_of_checks().isdisjoint({"scalekit.db.W053", "scalekit.db.W054"})
+
+
+def test_a_log_without_a_limit_is_found_by_a_check(servers, replicated):
+    servers["default"].configure(max_slot_wal_keep_size=-1)
+    try:
+        wait_for(lambda: "scalekit.db.W055" in ids_of_checks())
+    finally:
+        servers["default"].configure(max_slot_wal_keep_size="512MB")
 
 
 def test_names_of_slots_are_allowed_and_differ():
