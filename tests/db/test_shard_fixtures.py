@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.conf import settings
 from django.core import serializers
 from django.core.management import CommandError
+from django.test import override_settings
 
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import WrongShard
-from tests.db.diary_databases import run
+from tests.db.databases import create_tables, databases, sharding
+from tests.db.diary_databases import on_sqlite, run
 
 
 def shop():
@@ -101,6 +104,28 @@ def test_loading_a_row_again_changes_it_and_adds_none(orders, tmp_path):
     run("loaddata", str(fixture))
     assert rows(shop().Order) == orders
     assert shop().Customer.objects.get().name == "Ben"
+
+
+def test_a_reference_row_is_dumped_once_and_loaded_where_it_is_written(tmp_path):
+    names = ("shard_0", "shard_1")
+    apps = [*settings.INSTALLED_APPS, "tests.db.market"]
+    with (
+        override_settings(INSTALLED_APPS=apps),
+        databases(on_sqlite(tmp_path, *names), SCALEKIT_DB_SHARDING=sharding(*names)),
+    ):
+        for app in ("market", "scalekit_db"):
+            create_tables("default", *names, app=app)
+        from tests.db.market.models import Region
+
+        region = Region.objects.create(name="north")
+        fixture = tmp_path / "market.json"
+        fixture.write_text(run("dumpdata", "market"))
+        assert len(json.loads(fixture.read_text())) == 1
+        region.delete()
+        assert not Region.objects.using("shard_1").exists()
+        run("loaddata", str(fixture))
+        assert Region.objects.get().name == "north"
+        assert Region.objects.using("shard_1").get().name == "north"
 
 
 def test_a_row_without_a_key_is_refused(shards, tmp_path):

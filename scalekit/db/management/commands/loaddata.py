@@ -7,9 +7,10 @@ from django.core.management.commands.loaddata import READ_STDIN
 from django.core.management.commands.loaddata import Command as DjangosCommand
 from django.db import DEFAULT_DB_ALIAS, router
 
-from scalekit.db.sharding.declarations import group_of
+from scalekit.db.sharding.declarations import group_of, is_reference
 from scalekit.db.sharding.fixtures.placing import belongs_elsewhere, databases, has_copies
 from scalekit.db.sharding.lookup_index.claiming import claimed
+from scalekit.db.sharding.reference.noting import noting
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -39,14 +40,13 @@ class Command(DjangosCommand):
         for alias in databases():
             if options["verbosity"]:
                 self.stdout.write(f"{alias}: ", ending="")
-            part = type(self)(
-                self.stdout, self.stderr
-            )  # one each: it keeps which files it has found
+            part = type(self)()  # one each: it keeps which files it has found
+            part.stdout, part.stderr = self.stdout, self.stderr
             part.skips_copies = alias != DEFAULT_DB_ALIAS
             part.handle(*fixture_labels, **{**options, "database": alias})
 
     def save_obj(self, obj: Any) -> bool:
-        """Save a row if this database is the one it belongs on, and its unique values with it."""
+        """Save a row if this database is the one it belongs on, and let others know who have something of it."""
         model = type(obj.object)
         if self.skips_copies and has_copies(model):
             return False
@@ -54,7 +54,16 @@ class Command(DjangosCommand):
             return False
         if belongs_elsewhere(obj.object, self.using):
             return False
+        if is_reference(model):
+            return self._save_reference(obj)
         if group_of(model) is None:
             return super().save_obj(obj)
         with claimed([obj.object], self.using):
             return super().save_obj(obj)
+
+    def _save_reference(self, obj: Any) -> bool:
+        with noting(self.using, type(obj.object)) as keys:
+            saved = super().save_obj(obj)
+            if saved and keys is not None:
+                keys.append(obj.object.pk)
+            return saved
