@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import unittest
 from decimal import Decimal
@@ -11,6 +12,7 @@ from io import StringIO
 
 import pytest
 from django.conf import settings
+from django.core import serializers
 from django.core.management import CommandError, call_command
 from django.db import connections, models, transaction
 from django.db.models import F, Sum
@@ -136,6 +138,13 @@ def write_pairs(model):
 
     model.objects.get(code="EUR").accepted_in.set(Region.objects.all())
     assert rows("default", "Currency")
+
+
+def write_fixture(model):
+    fields = {"code": "AAA", "rate": "2", "changed_at": "2026-01-01T00:00:00Z"}
+    text = json.dumps([{"model": "market.currency", "pk": 50, "fields": fields}])
+    for row in serializers.deserialize("json", text, using="default"):
+        row.save(using="default")
 
 
 def write_raw(model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, models, router
-from django.db.models.signals import class_prepared, m2m_changed, post_delete
+from django.db.models.signals import class_prepared, m2m_changed, post_delete, post_save
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.exceptions import WriteOnCopy
@@ -127,10 +127,17 @@ def _prepared(sender: Any, **_: Any) -> None:
     """Hear of the rows and pairs of a reference model that Django deletes or links by itself."""
     if not issubclass(sender, ReferenceModel) or sender._meta.abstract:
         return
+    post_save.connect(_loaded, sender=sender, dispatch_uid="scalekit.db.reference")
     post_delete.connect(_deleted, sender=sender, dispatch_uid="scalekit.db.reference")
     for field in sender._meta.local_many_to_many:
         through: Any = field.remote_field.through
         m2m_changed.connect(_linked, sender=through, dispatch_uid="scalekit.db.reference")
+
+
+def _loaded(sender: Any, instance: Any, raw: bool, using: str, **_: Any) -> None:
+    """Hear of a fixture's row, which Django saves past `save_base` of its class."""
+    if raw:
+        note(using, sender, [instance.pk])
 
 
 def _deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:
