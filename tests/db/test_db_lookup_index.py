@@ -327,3 +327,32 @@ def test_an_index_of_values_needs_postgresql_or_sqlite(monkeypatch):
     assert list(faults_of_model(club().Member)) == []
     monkeypatch.setattr(connections["b"], "vendor", "mysql")
     assert [f.id for f in faults_of_model(club().Member)] == ["scalekit.db.E039"]
+
+
+def test_a_row_that_is_deleted_and_written_anew_in_one_transaction_keeps_its_value():
+    ann = member(HERE)
+    with transaction.atomic(using=home(HERE)):
+        club().Member.objects.filter(pk=ann.pk).delete()
+        ann.save(force_insert=True)
+    assert club().Member.objects.get(email=EMAIL) == ann
+    with pytest.raises(LookupTaken):
+        member(THERE)
+
+
+def test_a_row_that_took_its_value_back_keeps_it():
+    ann = member(HERE)
+    stale = club().Member.objects.get(pk=ann.pk)
+    with transaction.atomic(using=home(HERE)):
+        ann.email = "new@example.org"
+        ann.save()
+        stale.save()  # with the old value
+    assert club().Member.objects.get(email=EMAIL) == ann
+    assert not club().Member.objects.filter(email="new@example.org").exists()
+
+
+def test_many_deletions_are_freed_together(django_assert_num_queries):
+    rows = [club().Member(family=HERE, email=f"{n}@example.org") for n in range(50)]
+    club().Member.objects.bulk_create(rows)
+    with django_assert_num_queries(1 + 50):  # on the default database: a look, and each entry
+        club().Member.objects.filter(family=HERE).delete()
+    assert index() == []

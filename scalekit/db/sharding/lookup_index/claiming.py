@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldDoesNotExist
@@ -15,10 +15,9 @@ from django.db.models.signals import class_prepared, post_delete, pre_save
 from scalekit.db.exceptions import LookupTaken, LookupUnsupported
 from scalekit.db.sharding.declarations import declared_group, declared_key, group_of
 from scalekit.db.sharding.keys import canonical_text
-from scalekit.db.sharding.lookup_index import entries as index
-from scalekit.db.sharding.lookup_index.connecting import index_connection
 from scalekit.db.sharding.lookup_index.digests import digest_of
-from scalekit.db.sharding.lookup_index.entries import Entry
+from scalekit.db.sharding.lookup_index.entries import Entry, Kept
+from scalekit.db.sharding.lookup_index.freeing import free_later
 from scalekit.db.sharding.lookup_index.reserving import Claim, free, reserve
 from scalekit.db.sharding.placing import scheme_of
 
@@ -67,8 +66,9 @@ def claimed(
             _number(rows)
             claims = [claim for row in rows for claim in _claims(row, wanted, using)]
             fresh += reserve(claims)
+            changed = [*_changed(fresh), *_emptied(rows, wanted)]
             yield
-            _free_old_values(rows, wanted, {claim.entry for claim in fresh}, using)
+            free_later(type(rows[0]), changed, using)
             written = True
     finally:
         if not written:  # an error in the block: its transaction was never asked to commit
@@ -128,8 +128,8 @@ def check_bulk(model: type[Model], *args: Any, **kwargs: Any) -> None:
 def free_deleted(sender: type[Model], instance: Model, using: str, **_: Any) -> None:
     """Free the values of a row that was deleted, once that is committed."""
     if group_of(sender) is not None:
-        fields = lookup_fields(sender)
-        transaction.on_commit(partial(_free_others, _old(instance, fields, None)), using=using)
+        row = str(instance.pk)
+        free_later(sender, [(field.name, row, None) for field in lookup_fields(sender)], using)
 
 
 def claim_raw(
@@ -188,36 +188,15 @@ def key_of_row(row: Model) -> str:
     return canonical_text(value)
 
 
-def _free_old_values(
-    rows: Sequence[Model], fields: Sequence[Field[Any, Any]], fresh: set[Entry], using: str
-) -> None:
-    """Free, after the commit, what rows had before: only those that were stored and have changed did."""
-    changed = {(entry.field, entry.row) for entry in fresh}
-    old = [name for row in rows if not row._state.adding for name in _old(row, fields, changed)]
-    if old:
-        transaction.on_commit(partial(_free_others, old), using=using)
+def _changed(fresh: Sequence[Claim]) -> Iterator[Kept]:
+    """Return the new values of stored rows, whose old ones are to be freed."""
+    entries = (claim.entry for claim in fresh if not claim.is_new)
+    return ((entry.field, entry.row, entry.digest) for entry in entries)
 
 
-Old = tuple[str, str, str, "str | None"]  # model, field, row, and the digest to keep
-
-
-def _old(
-    row: Model, fields: Sequence[Field[Any, Any]], changed: set[tuple[str, str]] | None
-) -> list[Old]:
-    """Return what to free; everything of the row if `changed` is None."""
-    label = label_of(type(row))
-    found: list[Old] = []
-    for field in fields:
-        if changed is None:
-            found.append((label, field.name, str(row.pk), None))
-        elif field.attname in row.__dict__:
-            digest = digest_of(field, row.__dict__[field.attname])
-            if digest is None or (field.name, str(row.pk)) in changed:
-                found.append((label, field.name, str(row.pk), digest))
-    return found
-
-
-def _free_others(old: Sequence[Old]) -> None:
-    with index_connection() as connection:
-        for model, field, row, digest in old:
-            index.delete_others(connection, model, field, row, digest)
+def _emptied(rows: Sequence[Model], fields: Sequence[Field[Any, Any]]) -> Iterator[Kept]:
+    """Return the fields of stored rows that are NULL, and may have had a value."""
+    for row in rows:
+        for field in fields:
+            if not row._state.adding and row.__dict__.get(field.attname, "") is None:
+                yield field.name, str(row.pk), None

@@ -13,11 +13,14 @@ from scalekit.db.sharding.lookup_index.digests import lock_number
 from scalekit.db.sharding.mapping.connecting import own_connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from scalekit.db.sharding.lookup_index.entries import Entry
 
-HOLD = Path(__file__).with_name("hold.sql").read_text("utf-8")
+HOLD, HOLD_ALL = (
+    Path(__file__).with_name(f"{name}.sql").read_text("utf-8") for name in ("hold", "hold_all")
+)
+MOST = 100  # locks of one transaction; the server has some 6400 for all
 PATIENCE_MS = 5000  # for another's transaction to end; two that wait for each other on two servers give up then
 
 
@@ -57,16 +60,21 @@ def holding_apart(alias: str, entry: Entry) -> Iterator[Any]:
         cursor.execute("ROLLBACK")
 
 
-def hold(connection: Any, entries: Iterable[Entry], table: str = "") -> None:
+def hold(connection: Any, entries: Sequence[Entry], table: str = "") -> None:
     """Have nobody else take or give away these values on this shard, until its transaction ends.
 
-    In the order of their numbers, so that two who want the same values do not wait for each other. SQLite has
-    one lock for all, taken by a statement on `table` that would change a row if there were one.
+    In the order of their numbers, so that two who want the same values do not wait for each other. For many
+    values, all of the model's are held. SQLite has one lock for all, taken by a statement on `table` that would
+    change a row if there were one.
     """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            for number in sorted(lock_number(e.model, e.field, e.digest) for e in entries):
-                cursor.execute(HOLD, [number])
+            whole = lock_number(entries[0].model)
+            if len(entries) > MOST:
+                cursor.execute(HOLD_ALL, [whole])
+            else:
+                numbers = sorted(lock_number(e.model, e.field, e.digest) for e in entries)
+                cursor.execute(HOLD, [whole, numbers])
         else:
             quoted = connection.ops.quote_name(table)
             cursor.execute(f"DELETE FROM {quoted} WHERE 1 = 0")  # noqa: S608 - a model's table

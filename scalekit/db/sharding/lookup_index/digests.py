@@ -27,7 +27,7 @@ def digest_of(field: Field[Any, Any], value: Any) -> str | None:
     return None if prepared is None else blake2b(str(prepared).encode(), digest_size=32).hexdigest()
 
 
-def lock_number(model: str, field: str, digest: str) -> int:
-    """Return the number of the advisory lock of a value: 64 bits with a sign, as PostgreSQL wants."""
+def lock_number(model: str, field: str = "", digest: str = "") -> int:
+    """Return the number of the advisory lock of a value, or of all of a model's: 64 bits with a sign."""
     text = f"{model} {field} {digest}".encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest(), signed=True)

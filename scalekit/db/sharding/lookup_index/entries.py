@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-INSERT, READ, REPLACE, DELETE, DELETE_OTHERS, PAGE = (
+INSERT, READ, REPLACE, DELETE, OTHERS, PAGE = (
     Path(__file__).with_name(f"{name}.sql").read_text("utf-8")
-    for name in ("insert", "read", "replace", "delete", "delete_others", "page")
+    for name in ("insert", "read", "replace", "delete", "others", "page")
 )
 AT_ONCE = 500  # entries in one statement
 NO_DIGEST = ""
+
+Kept: TypeAlias = "tuple[str, str, str | None]"  # field, row, and the digest to keep, if any
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,16 @@ def delete(connection: Any, entry: Entry) -> bool:
     return _execute(connection, DELETE, entry.params)
 
 
-def delete_others(connection: Any, model: str, field: str, row: str, digest: str | None) -> None:
-    """Free the values of a row, all but the one it has."""
-    _execute(connection, DELETE_OTHERS, [model, field, row, digest or NO_DIGEST])
+def others(connection: Any, model: str, kept: Sequence[Kept]) -> Iterator[list[Entry]]:
+    """Return, some rows at a time, the entries of rows besides the one that each has in a field."""
+    for part in _parts(kept):
+        rows = ", ".join(["(%s, %s)"] * len(part))
+        values = ", ".join(["(%s, %s, %s)"] * len(part))
+        params = [model, *(name for each in part for name in each[:2])]
+        params += [name or NO_DIGEST for each in part for name in each]
+        found = _fetch(connection, OTHERS.format(rows=rows, kept=values), params)
+        if found:
+            yield [Entry(model, *row) for row in found]
 
 
 def pages(connection: Any, model: str, field: str, size: int) -> Iterator[list[Entry]]:

@@ -17,6 +17,7 @@ from scalekit.db.sharding.lookup_index.claiming import label_of, lookup_fields
 from scalekit.db.sharding.lookup_index.connecting import holding_apart
 from scalekit.db.sharding.lookup_index.digests import digest_of
 from scalekit.db.sharding.lookup_index.entries import Entry
+from scalekit.db.sharding.lookup_index.freeing import free_rowless, rowless
 from scalekit.db.sharding.lookup_index.reserving import Claim, reserve
 from scalekit.db.sharding.placing import scheme_of
 
@@ -67,7 +68,7 @@ def examine(model: type[Model]) -> Iterator[Chunk]:
             yield _rows_examined(model, alias, rows)
     for fld in lookup_fields(model):
         for entries in index.pages(_index(), label_of(model), fld.name, CHUNK):
-            yield _entries_examined(model, fld, entries)
+            yield _entries_examined(model, entries)
 
 
 def mend(chunk: Chunk, findings: Findings, model: type[Model], *, dry_run: bool) -> None:
@@ -101,14 +102,12 @@ def _is_dangling(model: type[Model], entry: Entry, *, delete: bool) -> bool:
     """Look again while nobody is writing the value; whoever is will see to the entry."""
     shard = _shard_of(model, entry)
     try:
+        if delete:
+            return bool(free_rowless(_index(), model, shard, [entry]))
         with holding_apart(shard, entry):
-            if _without_rows(model, model._meta.get_field(entry.field), shard, [entry]):
-                if delete:
-                    index.delete(_index(), entry)
-                return True
+            return bool(rowless(model, shard, [entry]))
     except OperationalError:
-        pass
-    return False
+        return False
 
 
 def _rows_examined(model: type[Model], alias: str, rows: Sequence[Any]) -> Chunk:
@@ -128,21 +127,12 @@ def _claims(model: type[Model], alias: str, row: Sequence[Any]) -> Iterator[Clai
             yield Claim(model, fld, value, entry, group, alias, is_new=True)
 
 
-def _entries_examined(model: type[Model], fld: Any, entries: Sequence[Entry]) -> Chunk:
+def _entries_examined(model: type[Model], entries: Sequence[Entry]) -> Chunk:
     by_shard: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_shard[_shard_of(model, entry)].append(entry)
-    found = [e for alias, part in by_shard.items() for e in _without_rows(model, fld, alias, part)]
+    found = [e for alias, part in by_shard.items() for e in rowless(model, alias, part)]
     return Chunk(len(entries), dangling=tuple(found))
-
-
-def _without_rows(
-    model: type[Model], fld: Any, alias: str, entries: Sequence[Entry]
-) -> list[Entry]:
-    ids = [entry.row for entry in entries]
-    rows = model._base_manager.using(alias).filter(pk__in=ids).values_list("pk", fld.attname)
-    digests = {str(pk): digest_of(fld, value) for pk, value in rows}
-    return [entry for entry in entries if digests.get(entry.row) != entry.digest]
 
 
 def _pages(model: type[Model], alias: str) -> Iterator[Sequence[Any]]:
