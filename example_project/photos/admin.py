@@ -1,10 +1,12 @@
-"""What the staff can look at; photos, likes and comments are found by the user they belong to."""
+"""What the staff can look at."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
+
+from scalekit.db.sharding.admin import ShardedModelAdmin
 
 from . import people
 from .models import Comment, Follow, Like, Photo, Profile
@@ -33,15 +35,11 @@ class FollowAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
 
 
-class ByOwner(admin.ModelAdmin):
-    """Rows of one owner, and so of one shard; they are changed on the site, not here."""
+class OfAnOwner(ShardedModelAdmin):
+    """Rows of everybody, from every shard, or of whom is searched for; they are changed on the site, not here."""
 
     search_fields = ("owner_id",)
     search_help_text = "User name of the person whose photos these are"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        is_list = request.resolver_match.url_name.endswith("_changelist")
-        return self.model.objects.none() if is_list else self.model.objects.all()
 
     def get_search_results(
         self,
@@ -49,10 +47,10 @@ class ByOwner(admin.ModelAdmin):
         queryset: QuerySet,
         search_term: str,
     ) -> tuple[QuerySet, bool]:
-        owner = people.members().filter(username=search_term).first() if search_term else None
-        if owner is None:
+        if not search_term:
             return queryset, False
-        return self.model.objects.filter(owner_id=owner.pk), False
+        owner = people.members().filter(username=search_term).first()
+        return queryset.filter(owner_id=owner.pk) if owner else queryset.none(), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False
@@ -65,15 +63,15 @@ class ByOwner(admin.ModelAdmin):
 
 
 @admin.register(Photo)
-class PhotoAdmin(ByOwner):
+class PhotoAdmin(OfAnOwner):
     list_display = ("id", "caption", "width", "height", "like_count", "comment_count", "created_at")
 
 
 @admin.register(Comment)
-class CommentAdmin(ByOwner):
+class CommentAdmin(OfAnOwner):
     list_display = ("id", "author_id", "text", "created_at")
 
 
 @admin.register(Like)
-class LikeAdmin(ByOwner):
+class LikeAdmin(OfAnOwner):
     list_display = ("id", "author_id", "photo_id", "created_at")
