@@ -77,7 +77,11 @@ def _ranked(distinct: set[Any], order: Order) -> Mapping[Any, int]:
 
 def in_order(columns: Sequence[list[Any]], orders: Sequence[Order]) -> list[int]:
     """Return the places of all rows, sorted; rows that are equal keep their order."""
-    keys = [comparables(column, order) for column, order in zip(columns, orders, strict=True)]
+    keys: list[list[Any]] = []
+    for column, order in zip(columns, orders, strict=True):
+        keys.append(comparables(column, order))
+        if len(set(keys[-1])) == len(column):
+            break  # no two are equal, so nothing further decides
     rows: Sequence[Any] = keys[0] if len(keys) == 1 else list(zip(*keys, strict=True))
     return sorted(range(len(rows)), key=rows.__getitem__)
 
