@@ -44,6 +44,19 @@ def test_show_prints_json(mapped):
     }
 
 
+def test_show_tells_how_the_keys_of_a_directory_are_spread(mapped):
+    options = {"shards": ["shard_0", "shard_1"]}
+    directory = {"BACKEND": "scalekit.db.sharding.directory.Directory", "OPTIONS": options}
+    with override_settings(SCALEKIT_DB_SHARDING={"users": directory}):
+        init_map("users")
+        assign_key("users", 7, "shard_1")
+        [found] = json.loads(run("shard_map", "show", "--json"))
+    assert {alias: shard["share"] for alias, shard in found["shards"].items()} == {
+        "shard_0": 0.0,
+        "shard_1": 1.0,
+    }
+
+
 def test_init_stores_the_map_unless_it_is_a_dry_run(mapped):
     assert "would be stored, as version 1" in run("shard_map", "init", "--dry-run")
     assert not ShardMap.objects.exists()

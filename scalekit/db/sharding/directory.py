@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from scalekit.db.exceptions import KeyDecides, KeyUnassigned
+from scalekit.db.exceptions import KeyDecides, KeyUnassigned, ShardKeyInvalid
 from scalekit.db.sharding.base import MAX_SLOTS, ShardingScheme
-from scalekit.db.sharding.mapping.slot_map import SlotMap
+from scalekit.db.sharding.mapping.slot_map import LONGEST_KEY, SlotMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,10 @@ class Directory(ShardingScheme):
         return alias
 
     def _asked(self, text: str) -> str:
+        if len(text) > LONGEST_KEY:
+            raise ShardKeyInvalid(
+                f"A key of a directory has at most {LONGEST_KEY} characters, not {len(text)}."
+            )
         alias = None if self.stored_keys is None else self.stored_keys.shard_of(text)
         if alias is not None:
             return alias

@@ -11,6 +11,7 @@ from scalekit.db.exceptions import ShardKeyInvalid
 
 ShardKey: TypeAlias = int | str | UUID
 
+REMEMBERED_LENGTH = 255
 UUID_LENGTHS = (32, 36)  # without dashes and with them
 
 
@@ -34,10 +35,17 @@ def canonical_text(key: ShardKey) -> str:
     return _canonical(str.__str__(str(key)))
 
 
-@lru_cache(maxsize=4096)  # a request looks up one key many times
 def hash_of_text(text: str) -> int:
     """Return 64 bits of BLAKE2b, as a number."""
+    return _remembered(text) if len(text) <= REMEMBERED_LENGTH else _digest(text)
+
+
+def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+# A request looks up one key many times. What visitors type must not fill the memory.
+_remembered = lru_cache(maxsize=4096)(_digest)
 
 
 def _canonical(text: str) -> str:

@@ -130,11 +130,13 @@ def test_a_fence_without_a_new_map_is_told_of(moved, monkeypatch):
 def test_a_map_that_changes_while_the_fence_is_up_is_waited_for(moved, monkeypatch):
     from tests.db.shop.models import Order
 
+    reload, looked = staleness._reload, threading.Event()
     monkeypatch.setattr(staleness, "PATIENCE", 20)
+    monkeypatch.setattr(staleness, "_reload", lambda: (reload(), looked.set()))
     _, new = moved
     ShardMap.objects.filter(group="users").update(version=1)
     thread, given = in_thread(lambda: Order.objects.create(customer_id=7))
-    assert not given
+    assert looked.wait(20)
     ShardMap.objects.filter(group="users").update(version=2)
     thread.join()
     assert [order._state.db for order in given] == [new]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COUNTERS = 1000
 WAITING = 4096  # sightings that wait to be counted together, which is quicker than one by one
+LONGEST = 255
 FRESH = 8 * COUNTERS  # keys that are counted exactly before they are merged with those of before
 
 
@@ -100,7 +101,12 @@ class Recorder:
         self._began = time()
 
     def seen(self, group: str, key: Any) -> None:
-        """Note that a key was looked up. A list grows in one step, so threads need no lock here."""
+        """Note that a key was looked up. A list grows in one step, so threads need no lock here.
+
+        Text above 255 characters is not counted: what visitors type must not fill the memory.
+        """
+        if type(key) is str and len(key) > LONGEST:
+            return
         waiting = self._waiting.get(group)
         if waiting is None:
             waiting = self._waiting.setdefault(group, [])

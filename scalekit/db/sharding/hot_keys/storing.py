@@ -66,9 +66,8 @@ class Storer:
         stopped = self._stopped
         while not stopped.wait(settings.HOT_KEY_SECONDS):
             self.close_window()
-            connections[
-                DEFAULT_DB_ALIAS
-            ].close()  # idle for the next minute, and none of the thread's own
+            # It would be idle for the next minute.
+            connections[DEFAULT_DB_ALIAS].close()
 
     def _complain(self, error: Error) -> None:
         """Say so once, until it works again: a table that is missing is missing every minute."""
@@ -82,9 +81,8 @@ def _announce(window: Window) -> None:
         return
     for sighting in window.keys:
         share = (sighting.count - sighting.error) / window.total
-        if share <= settings.HOT_KEY_SHARE:
-            break
-        HOT_KEY.emit(group=window.group, key=sighting.key, share=round(share, 3))
+        if share > settings.HOT_KEY_SHARE:
+            HOT_KEY.emit(group=window.group, key=sighting.key, share=round(share, 3))
 
 
 def _store(process: str, windows: list[Window]) -> None:

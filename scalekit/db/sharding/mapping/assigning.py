@@ -10,8 +10,9 @@ from django.utils import timezone
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import ShardMapConflict, ShardMapInvalid
 from scalekit.db.sharding.keys import canonical_text
-from scalekit.db.sharding.mapping.models import LONGEST_KEY, ShardMap, ShardMapKey
+from scalekit.db.sharding.mapping.models import ShardMap, ShardMapKey
 from scalekit.db.sharding.mapping.reading import rolled, unrolled
+from scalekit.db.sharding.mapping.slot_map import LONGEST_KEY
 from scalekit.db.sharding.ranges import Ranges
 
 if TYPE_CHECKING:
@@ -151,4 +152,4 @@ def _reload_after_commit(scheme: ShardingScheme) -> None:
     """Let this process go by the new map at once; others follow within SCALEKIT_DB_SHARD_MAP_SECONDS."""
     for stored in schemes.stored_maps():
         if stored is scheme.stored:
-            transaction.on_commit(stored.reload, using=DEFAULT_DB_ALIAS)
+            transaction.on_commit(stored.reload, using=DEFAULT_DB_ALIAS, robust=True)

@@ -106,9 +106,11 @@ class StoredMap:
             SHARD_MAP_UNREAD.emit(group=self._scheme.alias, error=str(error).strip())
 
     def _unavailable(self, why: str) -> ShardMapUnavailable:
+        known = (
+            "a slot has moved" if self._known else "this process needs it once to find any shard"
+        )
         return ShardMapUnavailable(
-            f"The slot map of the shard group {self._scheme.alias!r} cannot be read from 'default', and this "
-            f"process needs it once before it can find a shard: {why}"
+            f"The slot map of the shard group {self._scheme.alias!r} cannot be read from 'default', and {known}: {why}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-LONGEST_KEY = 255
+from scalekit.db.sharding.mapping.slot_map import LONGEST_KEY
 
 
 class ShardMap(models.Model):

@@ -21,10 +21,11 @@ def described(scheme: ShardingScheme) -> dict[str, Any]:
     found = scheme.map
     keys = _keys(scheme) if found.version else {}
     slots = Counter(found.assignments)
+    total = sum((slots or keys).values()) or 1
     shards = {
         alias: {
             "slots": slots[alias],
-            "share": round(slots[alias] / max(1, len(found.assignments)), 4),
+            "share": round((slots or keys).get(alias, 0) / total, 4),
             "keys": keys.get(alias, 0),
             "ranges": spans(i for i, owner in enumerate(found.assignments) if owner == alias),
         }

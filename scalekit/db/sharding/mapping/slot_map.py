@@ -8,6 +8,8 @@ from scalekit.db.sharding.keys import hash_of_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LONGEST_KEY = 255  # characters of a key that has a shard of its own
+
 
 @dataclass(frozen=True, slots=True)
 class SlotMap:
