@@ -98,11 +98,15 @@ def test_every_kind_of_write_goes_over(moved):
         lambda: Order.objects.filter(customer_id=7, note="1").delete(),
         lambda: Order.objects.update_or_create({"items": 9}, customer_id=7, note="2"),
         lambda: Order.objects.get_or_create(customer_id=7, note="3"),
+        lambda: Order.objects.bulk_create([Order(customer_id=7, note="4")]),
+        lambda: Order.objects.bulk_update(
+            [Order(pk=orders[2].pk, customer_id=7, items=6)], ["items"]
+        ),
     ):
         known._known = older  # as in a process that has not heard of it yet
         write()
     rows = Order.objects.using(new).order_by("note").values_list("note", "items")
-    assert list(rows) == [("0", 5), ("2", 9), ("3", None)]
+    assert list(rows) == [("0", 5), ("2", 6), ("3", None), ("4", None)]
 
 
 def test_inside_a_transaction_nothing_is_done_twice(moved):
@@ -115,6 +119,14 @@ def test_inside_a_transaction_nothing_is_done_twice(moved):
     with transaction.atomic(using=new):
         Order.objects.create(customer_id=7)
     assert Order.objects.using(new).count() == 1
+
+
+def test_bulk_writes_inside_a_transaction_are_not_done_twice(moved):
+    from tests.db.shop.models import Order
+
+    old, _ = moved
+    with pytest.raises(ShardMapStale), transaction.atomic(using=old):
+        Order.objects.bulk_create([Order(customer_id=7)])
 
 
 def test_a_fence_without_a_new_map_is_told_of(moved, monkeypatch):
