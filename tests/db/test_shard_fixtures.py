@@ -9,7 +9,8 @@ from django.core.management import CommandError
 from django.test import override_settings
 
 from scalekit.db.conf import schemes
-from scalekit.db.exceptions import WrongShard
+from scalekit.db.exceptions import LookupTaken, WrongShard
+from tests.db.club_databases import club, club_databases, files
 from tests.db.databases import create_tables, databases, sharding
 from tests.db.diary_databases import on_sqlite, run
 
@@ -126,6 +127,20 @@ def test_a_reference_row_is_dumped_once_and_loaded_where_it_is_written(tmp_path)
         run("loaddata", str(fixture))
         assert Region.objects.get().name == "north"
         assert Region.objects.using("shard_1").get().name == "north"
+
+
+def test_a_loaded_row_is_found_by_its_unique_values(tmp_path):
+    with club_databases(files(tmp_path, "default", "a", "b"), "a", "b"):
+        members = club().Member.objects
+        for family in range(1, 5):
+            members.create(family=family, email=f"{family}@example.org")
+        fixture = tmp_path / "club.json"
+        fixture.write_text(run("dumpdata", "club.member"))
+        members.scatter().delete()
+        run("loaddata", str(fixture))
+        assert members.get(email="3@example.org").family == 3
+        with pytest.raises(LookupTaken):
+            members.create(family=5, email="3@example.org")
 
 
 def test_a_row_without_a_key_is_refused(shards, tmp_path):
