@@ -356,3 +356,15 @@ def test_many_deletions_are_freed_together(django_assert_num_queries):
     with django_assert_num_queries(1 + 50):  # on the default database: a look, and each entry
         club().Member.objects.filter(family=HERE).delete()
     assert index() == []
+
+
+def test_what_goes_with_a_row_frees_its_value_too():
+    ann, bob = member(HERE), member(THERE, "bob@example.org")
+    club().Pass.objects.create(member=ann, code="7")
+    with pytest.raises(LookupTaken):
+        club().Pass.objects.create(member=bob, code="7")
+    assert club().Pass.objects.get(code="7").member == ann
+    ann.delete()
+    with captured_events("db_lookup_reclaimed") as events:
+        club().Pass.objects.create(member=bob, code="7")
+    assert not events

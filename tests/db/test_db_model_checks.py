@@ -175,6 +175,15 @@ def test_what_cannot_be_looked_up_is_found(lookups, columns):
     assert faults(shard_lookups=lookups, **columns) == ["E038"]
 
 
+def test_rows_that_lie_where_the_id_of_their_root_says_cannot_be_looked_up():
+    tree = {
+        "shard_key": "root",
+        "root": models.ForeignKey("self", models.CASCADE),
+        "code": models.TextField(unique=True),
+    }
+    assert faults(shard_lookups=["code"], **tree) == ["E038"]
+
+
 def test_relations_to_other_databases_are_found_unless_they_say_so():
     there = other()
     assert faults(to=models.ForeignKey(there, models.CASCADE)) == ["E016", "E017"]

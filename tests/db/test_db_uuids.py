@@ -13,6 +13,7 @@ from django.forms import modelform_factory
 from scalekit.db import UUIDv7Field
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import ShardKeyRequired, WrongShard
+from scalekit.db.sharding.mapping.assigning import assign_slots, init_map
 from scalekit.db.sharding.uuids import RANDOM_BITS, UuidGenerator, slot_of_uuid, uuid_generator
 from tests.db.club_databases import club, club_databases, files
 from tests.db.test_db_ids import Clock
@@ -87,6 +88,16 @@ def test_the_shard_is_found_from_the_id(sharded_club):
         assert found.get() == visit
         assert club().Visit.objects.get(pk=str(visit.pk)) == visit
         assert club().Visit.objects.filter(after_id=visit.pk).db == found.db
+
+
+def test_an_id_leads_to_its_slot_where_that_has_moved(sharded_club):
+    visit = club().Visit.objects.create(family=1)
+    old = schemes["users"].shard_for(1)
+    new = next(alias for alias in schemes["users"].shards if alias != old)
+    version = init_map("users").version
+    assign_slots("users", {slot_of_uuid(visit.pk): new}, version)
+    assert club().Visit.objects.filter(pk=visit.pk).db == new
+    assert schemes["users"].shard_for(1) == new
 
 
 def test_an_id_of_another_slot_than_the_key_s_is_refused(sharded_club):

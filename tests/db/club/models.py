@@ -53,6 +53,17 @@ class Visit(ShardedModel):
     shard_group, shard_key = "users", "family"
 
 
+class Pass(ShardedModel):
+    """Goes with its member."""
+
+    id = SnowflakeField(primary_key=True)
+    member = models.ForeignKey(Member, models.CASCADE, related_name="passes")
+    code = models.CharField(max_length=20, unique=True)
+
+    shard_group, shard_key = "users", "member__family"
+    shard_lookups = ("code",)
+
+
 class Badge(ShardedModel):
     """Of another group: its rows are spread otherwise."""
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from array import array
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from django.db import connections, transaction
@@ -46,7 +46,7 @@ def sharded_club(club_entries):
         for model in (ShardLookup, IdLease):
             model.objects.all().delete()
         for alias in shards:
-            for model in (club().Visit, club().Member):
+            for model in (club().Visit, club().Pass, club().Member):
                 model.objects.using(alias).all()._raw_delete(alias)
         connections.close_all()
 
@@ -159,6 +159,30 @@ def test_a_reservation_holds_though_a_transaction_on_default_comes_to_nothing(
     with pytest.raises(LookupTaken):
         member(there)
     assert club().Member.objects.get(email=EMAIL) == ann
+
+
+def test_a_test_case_keeps_the_index_to_itself(sharded_club, families):
+    here, there = families
+    with in_test_case(*sharded_club):
+        ann = member(here)
+        with pytest.raises(LookupTaken):
+            member(there)
+        ann.delete()  # whose commit never comes
+        assert member(there) == club().Member.objects.get(email=EMAIL)
+    assert not ShardLookup.objects.exists()
+
+
+@contextmanager
+def in_test_case(*aliases):
+    """Open the transactions in which Django's TestCase wraps a test, and roll them back."""
+    with ExitStack() as stack:
+        for alias in aliases:
+            block = transaction.atomic(using=alias)
+            block._from_testcase = True
+            stack.enter_context(block)
+        yield
+        for alias in aliases:
+            transaction.set_rollback(True, using=alias)
 
 
 def test_processes_that_make_ids_at_once_make_none_twice(sharded_club, tmp_path):

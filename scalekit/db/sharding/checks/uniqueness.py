@@ -76,6 +76,8 @@ def _why_not_looked_up(model: type[ShardedModel], name: str) -> str:
         return "is no column of it"
     if field.is_relation or not field.concrete:
         return "is a relation"
+    if not declaration_of(model).path:
+        return "is of rows without a key: they lie where the id of another row says"
     if field.primary_key or field == declaration_of(model).own_key:
         return "names the shard by itself"
     return "" if field.unique else "is not unique=True"
