@@ -158,6 +158,18 @@ def test_rows_of_several_shards_in_bulk_are_refused_inside_a_transaction_alone(k
     assert count("shard_0") == count("shard_1") == 1
 
 
+@pytest.mark.parametrize("write", [lambda rows: rows.update(note="x"), lambda rows: rows.delete()])
+def test_a_write_to_every_shard_is_refused_inside_a_transaction(keys, write):
+    from tests.db.shop.models import Order
+
+    for key in keys:
+        order(key)
+    with pytest.raises(CrossShardTransaction), shard_atomic("users", keys[0]):
+        write(Order.objects.scatter())
+    assert count("shard_0") == count("shard_1") == 1
+    assert not Order.objects.scatter().exclude(note="").exists()
+
+
 def test_shard_atomic_sends_queries_that_name_no_shard_to_it(keys):
     from tests.db.shop.models import Order
 

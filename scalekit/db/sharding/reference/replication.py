@@ -137,16 +137,21 @@ def resynchronise(alias: str) -> None:
         _unsubscribe(shard)
         _drop_slot(default, slot)
         failover = _knows_failover(default) and _knows_failover(shard)
-        with (
-            new_slot(slot, failover=failover) as snapshot,
-            default.wrap_database_errors,
-            default.connection.transaction(),
-        ):
-            raw = default.connection
-            raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            raw.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-            _fill(default, shard, slot, failover=failover)
+        try:
+            with new_slot(slot, failover=failover) as snapshot:
+                _fill_as_of(snapshot, default, shard, slot, failover=failover)
+        except BaseException:  # a slot that nobody reads keeps the log for ever
+            _drop_slot(default, slot)
+            raise
     REFERENCE_REPAIRED.emit(alias=alias)
+
+
+def _fill_as_of(snapshot: str, default: Any, shard: Any, slot: str, *, failover: bool) -> None:
+    raw = default.connection
+    with default.wrap_database_errors, raw.transaction():
+        raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        raw.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        _fill(default, shard, slot, failover=failover)
 
 
 def _fill(default: Any, shard: Any, slot: str, *, failover: bool) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import models
+from django.db import connections, models
 
 from scalekit.db.conf import schemes, settings
 from scalekit.db.sharding.declarations import group_of
@@ -19,6 +19,7 @@ from scalekit.db.sharding.scatter.ordering import sorts_of
 from scalekit.db.sharding.scatter.refusals import cannot_do
 from scalekit.db.sharding.scatter.summing import aggregated
 from scalekit.db.sharding.subqueries import check_subqueries
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -183,6 +184,9 @@ class ScatterQuerySet(ShardedQuerySet[M]):
             raise cannot_do(self.model, f"partial {verb}()", why, "leave out partial=True")
         check_subqueries(self.query, self.group, None)
         part = self.on_one_shard()
+        if any(is_open(connections[alias]) for alias in schemes[self.group].shards):
+            # In one thread: the caller's transaction is to hold, or refuse, all of it.
+            return [write(part.using(alias)) for alias in self.shards()]
         return list(run_on_shards(self.shards(), lambda alias: write(part.using(alias))).values())
 
     # One row goes to one shard, which an ordinary queryset finds.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.db import Error, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.events import TRANSACTION_RECOVERED
@@ -15,7 +15,7 @@ from scalekit.db.sharding.transactions.names import owner_of, parse, prefix
 from scalekit.db.sharding.transactions.settling import OUTCOME, end, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from uuid import UUID
 
 HERE = Path(__file__).parent
@@ -53,6 +53,8 @@ class Unreached:
 
 def shards_with_transactions() -> list[str]:
     """Return the shards that may hold prepared transactions of ours."""
+    if connections[DEFAULT_DB_ALIAS].vendor != "postgresql":
+        return []  # two_phase() is refused there
     aliases = dict.fromkeys(shard.primary.alias for shard in current_cluster().shards)
     return [alias for alias in aliases if connections[alias].vendor == "postgresql"]
 
@@ -75,11 +77,14 @@ def recover(grace: float, *, dry_run: bool = False) -> Iterator[Recovered | Unre
 
     Any number may run at once, and beside living coordinators. Raises Django's errors if `default` is down.
     """
+    shards = shards_with_transactions()
+    if not shards:
+        return
     with own_connection() as connection:
         owner = owner_of(connection)
     left: set[UUID] = set()
     complete = True
-    for alias in shards_with_transactions():
+    for alias in shards:
         try:
             for part in prepared_on(alias, owner):
                 left.add(part.transaction)
@@ -112,7 +117,7 @@ def _decided(part: Prepared) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _forget(left: Sequence[UUID] | set[UUID]) -> None:
+def _forget(left: set[UUID]) -> None:
     """Delete old decisions; every shard has said that it waits for none of them."""
     with own_connection() as connection, connection.cursor() as cursor:
         cursor.execute(FORGET, [KEPT_DAYS, list(left)])

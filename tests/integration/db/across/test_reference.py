@@ -284,6 +284,15 @@ def test_readers_never_see_an_empty_copy_while_it_is_made_anew(servers, replicat
     assert_converges()
 
 
+def test_a_setup_that_fails_leaves_no_slot_behind(servers, market):
+    currency("EUR")
+    sql("shard_1", "DROP TABLE market_currency CASCADE")
+    with pytest.raises(CommandError, match="shard_1 failed"):
+        run("setup")
+    assert state_of("shard_0").problem == ""
+    assert state_of("shard_1").wal_status == ""
+
+
 def test_drop_ends_it_and_the_rows_stay(servers, replicated):
     run("drop")
     assert (
