@@ -100,6 +100,7 @@ FROM_OUTSIDE = {
     "a subquery as a value": lambda: club().Town.objects.annotate(
         m=Subquery(club().Member.objects.values("name")[:1])
     ),
+    "back from a reference table": lambda: club().Sport.objects.annotate(n=Count("members")),
     "from a reference table": lambda: club().Sport.objects.filter(
         Exists(club().Member.objects.filter(sport=OuterRef("pk")))
     ),

@@ -12,11 +12,11 @@ from scalekit.db.sharding.refusals import join_from_outside
 
 
 class LooseForeignKey(models.ForeignKey):  # type: ignore[type-arg]  # not generic at run time
-    """A foreign key between a sharded and an unsharded row, or rows of two shard groups.
+    """A foreign key between a sharded row and one that is not, or that is of another shard group.
 
     No database can watch it, so it has no constraint, and deleting a row does nothing to those that point to it. The
-    row is read by a query of its own. A join over it in either direction raises `CrossShardQuery` where the query
-    is built; until sharding is switched on, it joins.
+    row is read by a query of its own. A join over it raises `CrossShardQuery`, but for one from a sharded row to
+    a reference table. Until sharding is switched on, it joins.
     """
 
     def __init__(self, to: Any, on_delete: Any = models.DO_NOTHING, **kwargs: Any) -> None:

@@ -30,14 +30,7 @@ class Member(ShardedModel):
     number = models.IntegerField(unique=True, null=True, blank=True)
     name = models.CharField(max_length=50, blank=True)
     town = LooseForeignKey(Town, null=True, blank=True, related_name="members")
-    sport = models.ForeignKey(
-        Sport,
-        models.DO_NOTHING,
-        db_constraint=False,
-        null=True,
-        blank=True,
-        related_name="members",
-    )
+    sport = LooseForeignKey(Sport, null=True, blank=True, related_name="members")
 
     shard_group, shard_key = "users", "family"
     shard_lookups = ("email", "number")

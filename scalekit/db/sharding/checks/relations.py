@@ -34,10 +34,9 @@ def faults_of_relations(model: type[Model]) -> Iterator[CheckMessage]:
             continue
         between = f"{model.__name__} and {other.__name__} {APART}"
         if field.db_constraint:
-            loose = "Write a LooseForeignKey (from scalekit.db), or keep the other row's id in a column."
             yield Error(
                 f"{field} has a constraint between databases: {between}.",
-                hint=_late(other) if is_reference(other) else loose,
+                hint="Write a LooseForeignKey (from scalekit.db), or keep the other row's id in a column.",
                 obj=field,
                 id="scalekit.db.E016",
             )
@@ -58,10 +57,13 @@ def faults_of_pairs(model: type[Model]) -> Iterator[CheckMessage]:
         if on_each_shard and not field.remote_field.db_constraint:
             continue
         if _live_apart(model, other):
+            late = (
+                f"Write db_constraint=False: {other.__name__}'s rows reach a shard a moment later."
+            )
             pairs = "Write a model for the pairs, with the other row's id in a LooseForeignKey."
             yield Error(
                 f"{field} needs a table between databases: {model.__name__} and {other.__name__} {APART}.",
-                hint=_late(other) if on_each_shard else pairs,
+                hint=late if on_each_shard else pairs,
                 obj=field,
                 id="scalekit.db.E016",
             )
@@ -98,10 +100,6 @@ def faults_of_generic_relations(model: type[ShardedModel]) -> Iterator[CheckMess
                 obj=model,
                 id="scalekit.db.W036",
             )
-
-
-def _late(other: type[Model]) -> str:
-    return f"Write db_constraint=False: {other.__name__}'s rows reach a shard a moment later."
 
 
 def _live_apart(model: type[Model], other: type[Model]) -> bool:
