@@ -54,8 +54,9 @@ class FindsShard(models.QuerySet[M]):
         if group is None:
             return super().db
         if self._is_placed:
-            owner = current_cluster().owner.get(str(self._db))
-            check_subqueries(self.query, group, owner, explicit=True)
+            if not is_plain(self.query):
+                owner = current_cluster().owner.get(str(self._db))
+                check_subqueries(self.query, group, owner, explicit=True)
             return str(self._db)
         primary = self._primary(group)
         return primary if self._for_write else read_alias(primary)

@@ -164,11 +164,14 @@ def slot_of_instance(instance: Model, scheme: ShardingScheme) -> int | None:
 
 def primary_of_instance(instance: Model, group: str) -> str | None:
     """Return the primary an instance of a sharded model lives on, None while it has no key."""
+    return _primary_by_key(instance, group, key_of_instance(instance))
+
+
+def _primary_by_key(instance: Model, group: str, key: Any) -> str | None:
     scheme = schemes[group]
     if scheme.spreads_itself:
         return scheme.shards[0]
     slots = _slots_of_ids(instance, scheme)
-    key = key_of_instance(instance)
     if key is not None:
         if slots and {scheme.slot(key)} != set(slots.values()):
             raise torn_apart(instance, slots_of_instance(instance, scheme))
@@ -203,10 +206,10 @@ def _primary_of_unknown(instance: Model, group: str) -> str | None:
 
 def home_of(instance: Model, group: str, using: str | None = None) -> str:
     """Return the primary a row lives on. Raises `WrongShard` if it came from or would go elsewhere."""
-    home = primary_of_instance(instance, group)
+    key = key_of_instance(instance)
+    home = _primary_by_key(instance, group, key)
     if home is None:
         raise required(type(instance))
-    key = key_of_instance(instance)
     if key is not None:
         hot_keys.seen(group, key)
     owner = current_cluster().owner
