@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.db import connections
+from django.db.migrations.state import ProjectState
 
 from scalekit.db import using_shard
 from scalekit.db.exceptions import (
@@ -175,6 +178,45 @@ def test_generic_rows_are_found_from_both_sides():
     assert list(photo.notes.all()) == [notes[0]]
     assert photo.notes.create(owner_id=1, rank=9).about == photo
     assert model("Photo").objects.filter(owner_id=1, notes__rank=0).get() == photo
+
+
+def test_a_row_that_has_lost_its_key_is_saved_where_it_lies():
+    comment = photo_of(apart()[1]).comments.create(author_id=1)
+    comment.photo = None
+    comment.save()
+    assert model("Comment").objects.get(pk=comment.pk)._state.db == home(apart()[1])
+    with pytest.raises(ShardKeyRequired, match="photo__owner"):
+        model("Comment").objects.create(author_id=1)
+
+
+def test_models_inside_a_migration_place_their_rows_the_same_way():
+    past = ProjectState.from_apps(apps).apps
+    photo = past.get_model("gallery", "Photo")(owner_id=apart()[1])
+    photo.save()
+    comment = past.get_model("gallery", "Comment")(photo_id=photo.pk, author_id=1)
+    comment.save()
+    story = past.get_model("gallery", "Story")(owner_id=apart()[1])
+    story.save()
+    remark = past.get_model("gallery", "Remark")(story=story)
+    remark.save()
+    rows = (photo, comment, story, remark)
+    assert {row._state.db for row in rows} == {home(apart()[1])}
+    assert slot_of_id(comment.pk) == slot_of_id(remark.pk) == DEFAULT_SCHEME.slot(apart()[1])
+
+
+def test_async_code_finds_the_same_shards():
+    async def work():
+        photo = await model("Photo").objects.acreate(owner_id=apart()[1])
+        comment = await photo.comments.acreate(author_id=1, rank=4)
+        found = [row async for row in photo.comments.all()] == [comment]
+        fresh = await model("Comment").objects.select_related("photo").aget(pk=comment.pk)
+        rows = model("Comment").objects.filter(photo__owner_id=apart()[1])
+        changed = await rows.aupdate(rank=5)
+        read = [row.rank async for row in rows.aiterator()]
+        await comment.adelete()
+        return found, fresh.photo == photo, changed, read, await rows.acount()
+
+    assert async_to_sync(work)() == (True, True, 1, [5], 0)
 
 
 def test_ids_of_several_shards_are_read_in_bulk():
