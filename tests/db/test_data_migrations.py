@@ -208,3 +208,11 @@ def test_makemigrations_opens_no_replica(tmp_path):
     entries["replica"] = sqlite(tmp_path / "no" / "such" / "folder", SCALEKIT=replica_of("shard_0"))
     with diary(entries, SHARDS):
         run("makemigrations", "diary", check=True, stdout=None)
+
+
+def test_an_app_without_migrations_gets_its_tables_as_django_makes_them(tmp_path):
+    with diary(on_sqlite(tmp_path, *SHARDS), SHARDS, ledger=False, more_apps=["tests.db.drawer"]):
+        for alias in ("default", "shard_0"):
+            call_command("migrate", database=alias, run_syncdb=True, verbosity=0)
+            there = "drawer_drawing" in connections[alias].introspection.table_names()
+            assert there is (alias == "shard_0")

@@ -40,6 +40,10 @@ def test_every_shard_gets_the_sharded_models_and_no_other(shards):
         assert tables(alias) == {"diary_entry", "diary_sticker", "django_migrations"}
 
 
+def test_without_shards_there_is_nothing_to_do(unsharded):
+    assert "nothing to do" in run("migrate_shards", check=True)
+
+
 def test_a_shard_that_fails_stops_the_others_and_is_reported(shards):
     hooks.on_shards.append(failing_on("shard_2"))
     with pytest.raises(CommandError) as error:

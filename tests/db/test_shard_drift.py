@@ -99,22 +99,14 @@ def test_what_the_migrations_made_is_no_drift(migrated):
     ]
 
 
-@pytest.mark.parametrize(
-    ("sql", "line"),
-    [
-        (
-            "ALTER TABLE diary_entry ADD COLUMN mood text",
-            "diary_entry, column mood: missing on shard_0; TEXT on shard_1",
-        ),
-        (
-            "DROP INDEX entry_of_writer",
-            "diary_entry, index index (writer_id, id DESC): there on shard_0; missing on shard_1",
-        ),
-        ("DROP TABLE diary_sticker", "diary_sticker: there on shard_0; missing on shard_1"),
-    ],
-)
-def test_a_change_by_hand_is_named_with_its_shard(migrated, capsys, sql, line):
-    execute("shard_1", sql)
+def test_changes_by_hand_are_named_with_their_shard(migrated, capsys):
+    execute("shard_1", "ALTER TABLE diary_entry ADD COLUMN mood text")
+    execute("shard_1", "DROP INDEX entry_of_writer")
+    execute("shard_1", "DROP TABLE diary_sticker")
     with pytest.raises(SystemExit):
         run("migrate_shards", check=True, stdout=None)
-    assert line in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "diary_entry, column mood: missing on shard_0; TEXT on shard_1; not in the models",
+        "diary_entry, index index (writer_id, id DESC): there on shard_0; missing on shard_1",
+        "diary_sticker: there on shard_0; missing on shard_1",
+    ]

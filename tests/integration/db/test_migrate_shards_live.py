@@ -64,30 +64,30 @@ def test_what_the_migrations_made_is_no_drift_and_the_comparison_leaves_nothing_
         assert cursor.fetchall() == []
 
 
-@pytest.mark.parametrize(
-    ("sql", "line"),
-    [
-        (
-            "ALTER TABLE diary_entry ALTER COLUMN words TYPE bigint",
-            "diary_entry, column words: integer NOT NULL on shard_0, shard_2; bigint NOT NULL on shard_1; in the models integer NOT NULL",
-        ),
-        (
-            "ALTER TABLE diary_entry ALTER COLUMN words SET DEFAULT 7",
-            "diary_entry, default of column words: missing on shard_0, shard_2; 7 on shard_1",
-        ),
-        (
-            "ALTER TABLE diary_sticker DROP CONSTRAINT diary_sticker_pkey",
-            "diary_sticker, constraint PRIMARY KEY (id): there on shard_0, shard_2; missing on shard_1",
-        ),
-        (
-            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'entry_of_writer'::regclass",
-            "diary_entry, index CREATE INDEX ON diary_entry USING btree (writer_id, id DESC): there on shard_0, shard_2; missing on shard_1",
-        ),
-    ],
-)
-def test_a_change_by_hand_is_named_with_its_shard(migrated, capsys, sql, line):
-    execute("shard_1", sql)
-    assert line in found(capsys)
+CHANGES = {
+    "ALTER TABLE diary_entry ALTER COLUMN words TYPE bigint": (
+        "diary_entry, column words: integer NOT NULL on shard_0, shard_2; bigint NOT NULL on shard_1; "
+        "in the models integer NOT NULL"
+    ),
+    "ALTER TABLE diary_entry ALTER COLUMN words SET DEFAULT 7": (
+        "diary_entry, default of column words: missing on shard_0, shard_2; 7 on shard_1"
+    ),
+    "ALTER TABLE diary_sticker DROP CONSTRAINT diary_sticker_pkey": (
+        "diary_sticker, constraint PRIMARY KEY (id): there on shard_0, shard_2; missing on shard_1"
+    ),
+    "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'entry_of_writer'::regclass": (
+        "diary_entry, index CREATE INDEX ON diary_entry USING btree (writer_id, id DESC): "
+        "there on shard_0, shard_2; missing on shard_1"
+    ),
+}
+
+
+def test_changes_by_hand_are_named_with_their_shard(migrated, capsys):
+    for sql in CHANGES:
+        execute("shard_1", sql)
+    lines = found(capsys)
+    assert set(CHANGES.values()) <= set(lines)
+    assert len(lines) == len(CHANGES) + 1  # the invalid index is one that only shard_1 has
 
 
 def test_what_every_shard_has_beyond_the_models_is_no_drift_but_a_column_is(migrated, capsys):

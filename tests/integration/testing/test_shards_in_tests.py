@@ -13,8 +13,7 @@ DJANGO = ["-W", "error", "-m", "django", "test", "-p", "sharded_tests.py"]
 PYTEST = ["-m", "pytest", "-c", "/dev/null", "-W", "error", "-p", "pytest_django.plugin"]
 PYTEST += ["-p", "no:cacheprovider", "--rootdir", ".", "-o", "python_files=*_tests.py"]
 RUNNERS = {
-    "django": [*DJANGO, "--shuffle"],
-    "django on two processes": [*DJANGO, "--parallel=2"],
+    "django": [*DJANGO, "--shuffle", "--parallel=2"],
     "django restores": [*DJANGO, "-p", "restored_tests.py"],
     "pytest": PYTEST,
 }

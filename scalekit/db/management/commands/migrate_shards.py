@@ -72,7 +72,9 @@ class Command(TeachingCommand):
         shards = aliases_of(options["group"])
         names = ("app_label", "migration_name", "fake", "fake_initial")
         target = Target(*(options[name] for name in names))
-        if options["plan"] or options["check"]:
+        if not shards:
+            self.stdout.write("SCALEKIT_DB_SHARDING names no shards, so there is nothing to do.")
+        elif options["plan"] or options["check"]:
             self._look(shards, target, check=options["check"])
         else:
             with only_one(patient=not options["no_wait"], waiting=self._say_waiting) as loss:

@@ -53,7 +53,7 @@ class Screen:
                 del self._running[step.alias]
                 self._ended += 1
                 self._write(self._last_line(step, running))
-            case What.INTERRUPTED:
+            case What.INTERRUPTED if self._running:
                 names = ", ".join(self._running)
                 self._write(
                     f"Waiting for {names} to end, beginning no other. Ctrl-C again leaves at once."
