@@ -10,6 +10,7 @@ from django.db import connections
 from scalekit.db.exceptions import ScatterUnsupported
 from scalekit.db.sharding import threads
 from scalekit.db.sharding.scatter import collations, comparing
+from scalekit.db.sharding.scatter.judges import Judges
 from tests.db import scatter_oracle
 
 pytestmark = pytest.mark.servers
@@ -69,6 +70,18 @@ def test_text_ranked_by_the_server(orders, monkeypatch):
         lambda *args: ranked(*args) if known(*args).name else known(*args),
     )
     require_agreement("ranks")
+
+
+def test_the_collation_is_that_of_a_shard_that_has_rows(orders):
+    collate("POSIX")
+    row = orders.using("shard_1").first()
+    rows = orders.filter(note=row.note, items=row.items, customer_id=row.customer_id)
+    column, judges = (
+        orders.model._meta.get_field("note").get_col("shop_order"),
+        Judges(["shard_0", "shard_1"]),
+    )
+    assert collations.collation_of(rows, column, judges).name == '"POSIX"'
+    assert collations.collation_of(orders.filter(note="none"), column, judges) is collations.BINARY
 
 
 def test_shards_that_sort_differently_are_found_out(orders, monkeypatch):

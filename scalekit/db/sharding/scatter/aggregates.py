@@ -14,7 +14,6 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
 from django.db.models import Avg, Count, DecimalField, FloatField, Max, Min, StdDev, Sum, Variance
 from django.db.models.expressions import Func
 
@@ -24,6 +23,8 @@ from scalekit.db.sharding.scatter.sorting import Order, comparables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from scalekit.db.sharding.scatter.judges import Judges
 
     Parts = Sequence[tuple[Any, ...]]  # of each shard, in the order of the partial aggregates
 
@@ -46,8 +47,8 @@ class Numeric(Func):
     output_field = DecimalField()
 
 
-def merger_of(name: str, aggregate: Any, judge: str, order: Callable[[Any], Order]) -> Merger:
-    """Return how to merge an aggregate. `judge` is the server that finishes it. Raises `ScatterUnsupported`.
+def merger_of(name: str, aggregate: Any, judges: Judges, order: Callable[[Any], Order]) -> Merger:
+    """Return how to merge an aggregate. `judges` finish it. Raises `ScatterUnsupported`.
 
     `order` gives the order of values under an expression.
     """
@@ -62,7 +63,7 @@ def merger_of(name: str, aggregate: Any, judge: str, order: Callable[[Any], Orde
             why,
             "Leave out distinct=True, or group by the shard key, whose rows lie together.",
         )
-    return MERGERS[kind](aggregate, judge, order)
+    return MERGERS[kind](aggregate, judges, order)
 
 
 def source_of(aggregate: Any) -> Any:
@@ -100,15 +101,15 @@ def total(values: Sequence[Any]) -> Any:
         return sum(present[1:], start=present[0])
 
 
-def _count(aggregate: Any, judge: str, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
+def _count(aggregate: Any, judges: Judges, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
     return whole(aggregate)
 
 
-def _sum(aggregate: Any, judge: str, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
+def _sum(aggregate: Any, judges: Judges, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
     return Merger((aggregate,), lambda groups: [_added(parts, 0) for parts in groups])
 
 
-def _extreme(aggregate: Any, judge: str, order: Callable[[Any], Order]) -> Merger:  # noqa: ARG001 - as all in MERGERS
+def _extreme(aggregate: Any, judges: Judges, order: Callable[[Any], Order]) -> Merger:  # noqa: ARG001 - as all in MERGERS
     choose = min if isinstance(aggregate, Min) else max
 
     def merge(groups: Sequence[Parts]) -> list[Any]:
@@ -123,24 +124,25 @@ def _extreme(aggregate: Any, judge: str, order: Callable[[Any], Order]) -> Merge
     return Merger((aggregate,), merge)
 
 
-def _avg(aggregate: Any, judge: str, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
+def _avg(aggregate: Any, judges: Judges, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
     def merge(groups: Sequence[Parts]) -> list[Any]:
         sums = [(_added(parts, 0), _added_counts(parts, 1)) for parts in groups]
-        return quotients(sums, aggregate, judge)
+        return quotients(sums, aggregate, judges)
 
     return Merger((partial(Sum, aggregate), partial(Count, aggregate)), merge)
 
 
-def quotients(sums: Sequence[tuple[Any, int]], aggregate: Any, judge: str) -> list[Any]:
+def quotients(sums: Sequence[tuple[Any, int]], aggregate: Any, judges: Judges) -> list[Any]:
     """Return averages from sums and counts, divided by the database that would have divided."""
-    vendor, known = connections[judge].vendor, [pair for pair in sums if pair[0] is not None]
+    vendor, known = judges.vendor, [pair for pair in sums if pair[0] is not None]
     kinds = {type(added) for added, _ in known}
     if kinds <= {float}:
         divided = [added / count for added, count in known]
     elif vendor == "postgresql":
         kind = "interval" if timedelta in kinds else "numeric"
         columns = [list(column) for column in zip(*known, strict=True)]
-        divided = _asked(judge, sql("quotients.sql").replace("{kind}", kind), columns)
+        asked = judges.ask(sql("quotients.sql").replace("{kind}", kind), columns)
+        divided = [row[0] for row in asked]
     elif vendor == "sqlite":
         divided = [_sqlite_quotient(added, count) for added, count in known]
     else:
@@ -161,8 +163,8 @@ def _sqlite_quotient(added: Any, count: int) -> Any:
     return divided
 
 
-def _deviation(aggregate: Any, judge: str, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
-    if connections[judge].vendor != "postgresql":
+def _deviation(aggregate: Any, judges: Judges, order: Any) -> Merger:  # noqa: ARG001 - as all in MERGERS
+    if judges.vendor != "postgresql":
         why = "Django computes it in Python there, from every value"
         raise cannot_aggregate(aggregate.name, why, "Read the values.")
     off = int(aggregate.function.endswith("SAMP"))
@@ -175,7 +177,7 @@ def _deviation(aggregate: Any, judge: str, order: Any) -> Merger:  # noqa: ARG00
     partials = partial(Count, aggregate), partial(Sum, aggregate, number), third
 
     def merge(groups: Sequence[Parts]) -> list[Any]:
-        values = variances(groups, off, judge)
+        values = variances(groups, off, judges)
         if isinstance(aggregate, StdDev):
             values = [None if value is None else _root(value) for value in values]
         if isinstance(aggregate.output_field, FloatField):
@@ -185,17 +187,17 @@ def _deviation(aggregate: Any, judge: str, order: Any) -> Merger:  # noqa: ARG00
     return Merger(partials, merge)
 
 
-def _numeric_variances(groups: Sequence[Parts], off: int, judge: str) -> list[Any]:
+def _numeric_variances(groups: Sequence[Parts], off: int, judges: Judges) -> list[Any]:
     """Return them by the formula of `numeric_stddev_internal` in PostgreSQL's numeric.c."""
     known = [parts for parts in groups if _added_counts(parts, 0) > off]
     counts = [_added_counts(parts, 0) for parts in known]
     sums, squares = ([_added(parts, place) for parts in known] for place in (1, 2))
     given = {"n": counts, "x": sums, "x2": squares, "off": off}
-    values = iter(_asked(judge, sql("variances.sql"), given) if known else ())
-    return [next(values) if _added_counts(parts, 0) > off else None for parts in groups]
+    values = iter(judges.ask(sql("variances.sql"), given) if known else ())
+    return [next(values)[0] if _added_counts(parts, 0) > off else None for parts in groups]
 
 
-def _float_variances(groups: Sequence[Parts], off: int, judge: str) -> list[float | None]:  # noqa: ARG001 - as the other
+def _float_variances(groups: Sequence[Parts], off: int, judges: Judges) -> list[float | None]:  # noqa: ARG001 - as the other
     return [_float_variance(parts, off) for parts in groups]
 
 
@@ -222,13 +224,7 @@ def _root(variance: Any) -> Any:
         return variance.sqrt().quantize(places, rounding=ROUND_HALF_UP)
 
 
-def _asked(judge: str, statement: str, params: Any) -> list[Any]:
-    with connections[judge].cursor() as cursor:
-        cursor.execute(statement, params)
-        return [row[0] for row in cursor.fetchall()]
-
-
-MERGERS: dict[Any, Callable[[Any, str, Callable[[Any], Order]], Merger]] = {
+MERGERS: dict[Any, Callable[[Any, Judges, Callable[[Any], Order]], Merger]] = {
     Count: _count,
     Sum: _sum,
     Min: _extreme,

@@ -13,13 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
 from django.db.models import Func, TextField
 from django.db.models.expressions import Col
 from django.db.models.query import ValuesListIterable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from scalekit.db.sharding.scatter.judges import Judges
 
 PROBE = "_scatter_collation"
 
@@ -41,30 +42,27 @@ def sql(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8").strip()
 
 
-def collation_of(rows: Any, expression: Any, alias: str) -> Collation | None:
+def collation_of(rows: Any, expression: Any, judges: Judges) -> Collation | None:
     """Return the collation of an expression in a queryset's rows; None if it cannot be known.
 
-    PostgreSQL is asked, of one of its rows: without any there is nothing to compare.
+    PostgreSQL is asked, of a row on the first shard that has one: without any there is nothing to compare.
     """
-    vendor = connections[alias].vendor
-    if vendor == "sqlite":
+    if judges.vendor == "sqlite":
         return BINARY if _is_sqlite_default(expression) else None
-    if vendor != "postgresql":
+    if judges.vendor != "postgresql":
         return None
-    found = next(iter(_probe(rows, expression, alias)), None)
-    if found is None or found[0] is None:
-        return BINARY
-    told = json.loads(found[0])
-    return Collation(told["name"], told["deterministic"], told["binary"])
+    for alias in judges.servers:
+        for (found,) in _probe(rows, expression, alias):
+            told = json.loads(found)
+            return Collation(told["name"], told["deterministic"], told["binary"])
+    return BINARY
 
 
-def ranks(texts: set[Any], collation: Collation, alias: str) -> Mapping[Any, int]:
-    """Return the rank of each text under a collation, as the server behind `alias` has it."""
+def ranks(texts: set[Any], collation: Collation, judges: Judges) -> Mapping[Any, int]:
+    """Return the rank of each text under a collation, as a server has it."""
     if not texts:
         return {}
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql("rank.sql").format(collation=collation.name), [list(texts)])
-        return dict(cursor.fetchall())
+    return dict(judges.ask(sql("rank.sql").format(collation=collation.name), [list(texts)]))
 
 
 def _probe(rows: Any, expression: Any, alias: str) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, models
+from django.db import models
 
 from scalekit.db.sharding.scatter.collations import collation_of, ranks
 from scalekit.db.sharding.scatter.refusals import cannot_order, cannot_tell_apart
 from scalekit.db.sharding.scatter.sorting import Order
 
 if TYPE_CHECKING:
+    from scalekit.db.sharding.scatter.judges import Judges
     from scalekit.db.sharding.scatter.ordering import Sort
 
 NATIVE = (
@@ -47,36 +48,38 @@ def require_sortable(model: Any, sort: Sort, expression: Any) -> None:
         raise cannot_order(model, label(sort), why)
 
 
-def require_comparable(rows: Any, sort: Sort, expression: Any, judge: str) -> None:
+def require_comparable(rows: Any, sort: Sort, expression: Any, judges: Judges) -> None:
     """Raise `ScatterUnsupported` for what only the database can tell apart."""
     why = incomparable(expression)
     if why:
         raise cannot_tell_apart(rows.model, label(sort), why)
     if isinstance(_field_of(expression), TEXT):
-        order_of(rows, sort, expression, judge, same=True)
+        order_of(rows, sort, expression, judges, same=True)
 
 
-def order_of(rows: Any, sort: Sort, expression: Any, judge: str, *, same: bool = False) -> Order:
+def order_of(
+    rows: Any, sort: Sort, expression: Any, judges: Judges, *, same: bool = False
+) -> Order:
     """Return how the values of an expression in a queryset's rows are compared.
 
-    `judge` is the server that is asked about text. With `same`, values that compare as equal are one.
+    `judges` are asked about text. With `same`, values that compare as equal are one.
     """
     nulls = sort.nulls_first
     if nulls is None:
-        nulls = sort.descending == connections[judge].features.nulls_order_largest
+        nulls = sort.descending == judges.connection.features.nulls_order_largest
     order = Order(sort.descending, nulls)
     if not isinstance(_field_of(expression), TEXT):
         return order
-    collation = collation_of(rows, expression, judge)
+    collation = collation_of(rows, expression, judges)
     if collation is None:
-        why = f"its collation on {connections[judge].vendor} is not known to compare bytes"
+        why = f"its collation on {judges.vendor} is not known to compare bytes"
         raise cannot_order(rows.model, label(sort), why)
     if same and not collation.deterministic:
         why = f"the collation {collation.name} takes different texts for equal"
         raise cannot_tell_apart(rows.model, label(sort), why)
     if collation.binary:
         return order
-    return replace(order, ranks=lambda texts: ranks(texts, collation, judge))
+    return replace(order, ranks=lambda texts: ranks(texts, collation, judges))
 
 
 def label(sort: Sort) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, F
@@ -22,8 +21,9 @@ from scalekit.db.sharding.scatter.refusals import cannot_aggregate, cannot_do, c
 from scalekit.db.sharding.scatter.sorting import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from scalekit.db.sharding.scatter.judges import Judges
     from scalekit.db.sharding.scatter.sorting import Order
 
 NAN = object()  # one for all, since NaN equals nothing
@@ -82,8 +82,8 @@ class Column:
 class Grouping:
     """What each shard is asked for groups of rows, and how these are merged."""
 
-    def __init__(self, rows: Any, part: Any, group: str) -> None:
-        self.rows, self.part, self.group = rows, part, group
+    def __init__(self, rows: Any, part: Any, judges: Judges) -> None:
+        self.rows, self.part, self.group, self.judges = rows, part, rows.group, judges
         if part.query.where.contains_aggregate:
             why = "a group may meet the condition as a whole and in none of its parts"
             raise cannot_do(
@@ -100,17 +100,14 @@ class Grouping:
         self.start, self.stop = part.query.low_mark, part.query.high_mark
         self.mergers: dict[str, Merger] = {}
 
-    def prepare(self, judge: str) -> None:
+    def prepare(self) -> None:
         """Make of the part what a shard is asked: the keys, then the partial aggregates."""
         query = self.part.query
         query.clear_ordering(force=True)
         query.clear_limits()
-        for key in self.keys:
-            require_comparable(self.part, Sort(key), key, judge)
-        order = partial(self._order, judge=judge)
         for name, column in self.columns.items():
             if column.aggregate is not None:
-                self.mergers[name] = self._merger(name, column.aggregate, judge, order)
+                self.mergers[name] = self._merger(name, column.aggregate)
         query.clear_select_clause()
         query.group_by = tuple(self.keys)
         partials = [p for merger in self.mergers.values() for p in merger.partials]
@@ -118,8 +115,10 @@ class Grouping:
             query.add_annotation(expression, f"_scatter_{place}")
         self.part._iterable_class = ValuesListIterable
 
-    def merged(self, found: Mapping[str, Sequence[tuple[Any, ...]]], judge: str) -> list[Any]:
+    def merged(self, found: Mapping[str, Sequence[tuple[Any, ...]]]) -> list[Any]:
         """Return the groups, sorted, sliced and in the shape that was asked for."""
+        for key in self.keys:
+            require_comparable(self.part, Sort(key), key, self.judges)
         width = len(self.keys)
         parts: dict[Any, list[tuple[Any, ...]]] = {}
         for rows in found.values():
@@ -128,7 +127,7 @@ class Grouping:
                 parts.setdefault(same, []).append(row)
         groups = list(parts.values())
         values = self._values(groups)
-        places = self._sorted(values, len(groups), judge)[self.start : self.stop]
+        places = self._sorted(values, len(groups))[self.start : self.stop]
         tuples = [tuple(values[name][place] for name in self.names) for place in places]
         return shapes.shape_of(self.rows, self.names)(tuples)
 
@@ -146,26 +145,24 @@ class Grouping:
                 values[name] = [rows[0][column.key] for rows in groups]
         return values
 
-    def _sorted(self, values: Mapping[str, list[Any]], count: int, judge: str) -> Sequence[int]:
+    def _sorted(self, values: Mapping[str, list[Any]], count: int) -> Sequence[int]:
         if not self.sorts or not count:
             return range(count)
-        orders = [self._order_of_sort(sort, judge) for sort in self.sorts]
+        orders = [self._order_of_sort(sort) for sort in self.sorts]
         return in_order([values[sort.name] for sort in self.sorts], orders)
 
-    def _order_of_sort(self, sort: Sort, judge: str) -> Order:
+    def _order_of_sort(self, sort: Sort) -> Order:
         column = self.columns[sort.name]
         expression = column.aggregate if column.key is None else self.keys[column.key]
-        return order_of(self.part, sort, expression, judge)
+        return order_of(self.part, sort, expression, self.judges)
 
-    def _order(self, expression: Any, judge: str) -> Order:
-        return order_of(self.part, Sort(expression), expression, judge)
+    def _order(self, expression: Any) -> Order:
+        return order_of(self.part, Sort(expression), expression, self.judges)
 
-    def _merger(
-        self, name: str, aggregate: Any, judge: str, order: Callable[[Any], Order]
-    ) -> Merger:
+    def _merger(self, name: str, aggregate: Any) -> Merger:
         if aggregate.distinct and counts_apart(aggregate, self.group):
             return whole(aggregate)
-        return merger_of(name, aggregate, judge, order)
+        return merger_of(name, aggregate, self.judges, self._order)
 
     def _column_of_sort(self, sort: Sort) -> Column:
         if not sort.name:

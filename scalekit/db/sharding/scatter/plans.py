@@ -18,6 +18,7 @@ from scalekit.db.sharding.scatter.sorting import Chunk
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from scalekit.db.sharding.scatter.judges import Judges
     from scalekit.db.sharding.scatter.sorting import Order
 
 PREFIX = "_scatter_"  # of the columns that are read to sort by
@@ -66,10 +67,10 @@ class Plan:
                 del row.__dict__[name]
         return Chunk(rows, columns)
 
-    def orders(self, judge: str) -> list[Order]:
-        """Return how keys are compared, `judge` being the server that has the word on text."""
+    def orders(self, judges: Judges) -> list[Order]:
+        """Return how keys are compared; `judges` have the word on text."""
         return [
-            order_of(self.part, key.sort, key.expression, judge, same=place < self.same)
+            order_of(self.part, key.sort, key.expression, judges, same=place < self.same)
             for place, key in enumerate(self.keys)
         ]
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalekit.db.conf import schemes, settings
@@ -14,6 +14,7 @@ from scalekit.db.servers import read_alias
 from scalekit.db.sharding.parallel import outcomes_on_shards
 from scalekit.db.sharding.scatter.comparing import label
 from scalekit.db.sharding.scatter.grouping import Grouping, is_grouped, keys_of, lie_together
+from scalekit.db.sharding.scatter.judges import Judges
 from scalekit.db.sharding.scatter.ordering import Sort
 from scalekit.db.sharding.scatter.plans import Plan, plan_of
 from scalekit.db.sharding.scatter.refusals import cannot_do, shards_disagree, too_many_rows
@@ -43,9 +44,8 @@ def servers_of(rows: Any, verb: str) -> list[str]:
     return [read_alias(alias) for alias in shards]
 
 
-def judge_of(servers: Sequence[str], rows: Any) -> str:
-    """Return the server that has the word on what only a database knows."""
-    return servers[0] if servers else str(schemes[rows.group].shards[0])
+def judges_of(servers: Sequence[str], rows: Any) -> Judges:
+    return Judges(servers or schemes[rows.group].shards)
 
 
 def gathered(rows: Any, servers: Sequence[str], ask: Callable[[str], T]) -> dict[str, T]:
@@ -90,19 +90,32 @@ def stream_of(rows: Any, size: int) -> Iterator[Any]:
     with ExitStack() as stack:
         streams = []
         for alias in servers:
-            streams.append(Stream(plan, alias, size, rows.patience))
-            stack.enter_context(closing(streams[-1]))
-        several = len(streams) > 1
-        given = [_unless_failed(rows, stream) for stream in streams]
-        orders = plan.orders(judge_of(servers, rows)) if several else ()
-        with _naming(rows, plan, servers):
-            chunks: Iterable[Chunk] = (
-                merged(given, orders, plan.same) if several else iter(*given) if given else ()
-            )
-            if plan.same and several:
-                chunks = without_repeats(chunks, plan.same)
+            stream = stack.enter_context(closing(Stream(plan, alias, size, rows.patience)))
+            streams.append(_unless_failed(rows, stream))
+        given = _begun(streams, servers)
+        with _naming(rows, plan, list(given)):
+            chunks = _merged_stream(plan, given)
             flat = (row for chunk in chunks for row in plan.shape(chunk.rows))
             yield from islice(flat, plan.start, plan.stop)
+
+
+def _begun(
+    streams: Sequence[Iterator[Chunk]], servers: Sequence[str]
+) -> dict[str, Iterator[Chunk]]:
+    """Return, by server, the streams that have rows: only those need to be compared."""
+    begun: dict[str, Iterator[Chunk]] = {}
+    for alias, stream in zip(servers, streams, strict=True):
+        first = next(stream, None)
+        if first is not None:
+            begun[alias] = chain([first], stream)
+    return begun
+
+
+def _merged_stream(plan: Plan, given: Mapping[str, Iterator[Chunk]]) -> Iterable[Chunk]:
+    if len(given) < 2:  # noqa: PLR2004 - sorted by its shard, nothing to compare
+        return chain.from_iterable(given.values())
+    chunks = merged(list(given.values()), plan.orders(Judges(given)), plan.same)
+    return without_repeats(chunks, plan.same) if plan.same else chunks
 
 
 def count_of(rows: Any) -> int:
@@ -179,7 +192,7 @@ def _merged_at_once(plan: Plan, chunks: Mapping[str, Chunk]) -> list[Any]:
     filled = {alias: chunk for alias, chunk in chunks.items() if chunk.rows}
     if len(filled) < 2:  # noqa: PLR2004 - sorted by its shard, nothing to compare
         return [row for chunk in filled.values() for row in chunk.rows]
-    orders = plan.orders(next(iter(filled)))
+    orders = plan.orders(Judges(filled))
     whole = merged_at_once(list(chunks.values()), orders, plan.same)
     if plan.same:
         whole = next(without_repeats([whole], plan.same))
@@ -197,12 +210,13 @@ def _unless_failed(rows: Any, stream: Stream) -> Iterator[Chunk]:
 
 
 def _groups_of(rows: Any, servers: Sequence[str]) -> list[Any]:
-    judge = judge_of(servers, rows)
-    grouping = Grouping(rows, rows.on_one_shard(), rows.group)
-    grouping.prepare(judge)
+    judges = judges_of(servers, rows)
+    grouping = Grouping(rows, rows.on_one_shard(), judges)
+    grouping.prepare()
     found = gathered(rows, servers, lambda alias: list(grouping.part.using(alias)))
+    judges.narrow(alias for alias, groups in found.items() if groups)
     _check_room(rows, sum(map(len, found.values())))
-    return grouping.merged(found, judge)
+    return grouping.merged(found)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from scalekit.db.sharding.scatter.refusals import cannot_aggregate, cannot_do
 
 if TYPE_CHECKING:
     from scalekit.db.sharding.scatter.aggregates import Merger
+    from scalekit.db.sharding.scatter.judges import Judges
     from scalekit.db.sharding.scatter.sorting import Order
 
 
@@ -29,16 +30,16 @@ def aggregated(rows: Any, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     asked = {**{argument.default_alias: argument for argument in args}, **kwargs}
     _refuse_what_is_no_set_of_rows(rows)
     servers = reading.servers_of(rows, "aggregate")
-    judge = reading.judge_of(servers, rows)
+    judges = reading.judges_of(servers, rows)
     bare = {name: _resolved(rows, name, expression) for name, expression in asked.items()}
     values = {}
     mergers: dict[str, Merger] = {}
     for name, (aggregate, resolved, _) in bare.items():
         if resolved.distinct and not counts_apart(resolved, rows.group):
-            values[name] = _of_distinct(rows, name, aggregate, resolved, judge)
+            values[name] = _of_distinct(rows, name, aggregate, resolved, judges)
         else:
-            mergers[name] = _merger(rows, name, aggregate, resolved, judge)
-    values |= _merged(rows, servers, mergers)
+            mergers[name] = _merger(rows, name, aggregate, resolved, judges)
+    values |= _merged(rows, servers, mergers, judges)
     defaults = {name: default for name, (_, _, default) in bare.items()}
     return {n: defaults[n] if values[n] is None else values[n] for n in asked}
 
@@ -72,15 +73,15 @@ def _resolved(rows: Any, name: str, expression: Any) -> tuple[Any, Any, Any]:
     return written, aggregate, default
 
 
-def _merger(rows: Any, name: str, written: Any, resolved: Any, judge: str) -> Merger:
+def _merger(rows: Any, name: str, written: Any, resolved: Any, judges: Judges) -> Merger:
     if resolved.distinct:
         return whole(written)
     part = rows.on_one_shard()
 
     def order(expression: Any) -> Order:
-        return order_of(part, Sort(expression), source_of(resolved), judge)
+        return order_of(part, Sort(expression), source_of(resolved), judges)
 
-    return merger_of(name, _typed(written, resolved), judge, order)
+    return merger_of(name, _typed(written, resolved), judges, order)
 
 
 def _typed(written: Any, resolved: Any) -> Any:
@@ -93,7 +94,9 @@ def _typed(written: Any, resolved: Any) -> Any:
     return copy
 
 
-def _merged(rows: Any, servers: list[str], mergers: dict[str, Merger]) -> dict[str, Any]:
+def _merged(
+    rows: Any, servers: list[str], mergers: dict[str, Merger], judges: Judges
+) -> dict[str, Any]:
     if not mergers:
         return {}
     asked = {
@@ -103,6 +106,7 @@ def _merged(rows: Any, servers: list[str], mergers: dict[str, Merger]) -> dict[s
     }
     part = rows.on_one_shard()
     answers = reading.gathered(rows, servers, lambda alias: part.using(alias).aggregate(**asked))
+    judges.narrow(answers)
     found = {}
     for name, merger in mergers.items():
         columns = [f"_scatter_{name}_{place}" for place in range(len(merger.partials))]
@@ -111,7 +115,7 @@ def _merged(rows: Any, servers: list[str], mergers: dict[str, Merger]) -> dict[s
     return found
 
 
-def _of_distinct(rows: Any, name: str, written: Any, resolved: Any, judge: str) -> Any:
+def _of_distinct(rows: Any, name: str, written: Any, resolved: Any, judges: Judges) -> Any:
     """Aggregate what all shards together have of distinct values."""
     kind = type(resolved)
     if kind not in {Count, Sum, Avg}:
@@ -129,4 +133,4 @@ def _of_distinct(rows: Any, name: str, written: Any, resolved: Any, judge: str) 
         return len(found)
     if kind is Sum:
         return total(found)
-    return quotients([(total(found), len(found))], resolved, judge)[0]
+    return quotients([(total(found), len(found))], resolved, judges)[0]
