@@ -8,6 +8,7 @@ from django.db import connections
 
 from scalekit.db.sharding.mapping.models import ShardMap
 from scalekit.db.sharding.migrating.models import ShardMigration, State
+from scalekit.testing.fakes import captured_events
 from tests.db.diary import hooks
 from tests.db.diary_databases import diary, on_sqlite, run
 
@@ -86,6 +87,17 @@ def test_shards_that_run_when_one_fails_come_to_their_end(shards):
     hooks.on_shards.append(on)
     with pytest.raises(CommandError, match=r"Migrated: shard_1\. Not begun: shard_2, shard_3"):
         run("migrate_shards", jobs=2)
+
+
+def test_observers_hear_how_each_shard_s_round_ended(shards):
+    hooks.on_shards.append(failing_on("shard_1"))
+    names = "db_shard_migrated", "db_shard_migration_failed"
+    with captured_events(*names) as heard, pytest.raises(CommandError):
+        run("migrate_shards", jobs=1)
+    assert [(event.name, event.payload["alias"]) for event in heard] == [
+        ("db_shard_migrated", "shard_0"),
+        ("db_shard_migration_failed", "shard_1"),
+    ]
 
 
 def test_a_canary_goes_first_and_alone(shards):

@@ -64,7 +64,4 @@ def _targets(loader: MigrationLoader, target: Target) -> list[tuple[str, str | N
         ) from error
     except KeyError as error:
         raise CommandError(f"No migration of {target.app} begins with {target.name!r}.") from error
-    name = (target.app, found.name)
-    if name not in loader.graph.nodes and name in loader.replacements:
-        name = loader.replacements[name].replaces[-1]  # squashed, and applied in part
-    return [name]
+    return [(target.app, found.name)]
