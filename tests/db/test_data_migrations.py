@@ -155,12 +155,18 @@ def operation(app, alias, **hints):
 
 @pytest.mark.parametrize(
     ("app", "on_default", "on_a_shard"),
-    [("contenttypes", True, False), ("diary", True, True), ("drawer", False, True)],
+    [
+        ("contenttypes", True, False),
+        ("diary", True, True),
+        ("drawer", False, True),
+        ("scalekit_queue", True, True),
+    ],
 )
 def test_an_operation_without_a_model_runs_where_its_app_has_tables(
     tmp_path, app, on_default, on_a_shard
 ):
-    with diary(on_sqlite(tmp_path, *SHARDS), SHARDS, ledger=False, more_apps=["tests.db.drawer"]):
+    others = ["tests.db.drawer", "scalekit.queue"]
+    with diary(on_sqlite(tmp_path, *SHARDS), SHARDS, ledger=False, more_apps=others):
         assert operation(app, "default") is on_default
         assert operation(app, "shard_0") is on_a_shard
 

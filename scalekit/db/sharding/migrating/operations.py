@@ -20,7 +20,8 @@ def runs_on(database: str, app_label: str, hints: Mapping[str, Any]) -> bool | N
     """Return whether an operation without a model may run on a primary; None if nothing is against it.
 
     ``hints={"shard_group": "users"}`` says so: on the shards of this group alone; with None, on no shard. Without
-    it, the app tells: on the shards of its models, and elsewhere unless all of its models are sharded.
+    it, the app tells: on the shards of its models, and elsewhere unless all of its models are sharded; everywhere
+    if a model is on every primary.
     """
     if HINT in hints:
         group = hints[HINT]
@@ -28,6 +29,8 @@ def runs_on(database: str, app_label: str, hints: Mapping[str, Any]) -> bool | N
             return False if is_shard(database) else None
         return database in schemes[group].shards
     models = list(apps.get_app_config(app_label).get_models())
+    if any(getattr(model, "on_every_primary", False) for model in models):
+        return None
     groups = {declared_group(model) for model in models} & settings.SHARDING.keys()
     if is_shard(database):
         return any(database in schemes[str(group)].shards for group in groups)
