@@ -10,10 +10,10 @@ import pytest
 from django.db import IntegrityError, connections, transaction
 from django.test import TestCase
 
+from scalekit.db import shard_atomic, two_phase
 from scalekit.db.checks import check_databases
 from scalekit.db.conf import schemes
-from scalekit.db.exceptions import CrossShardTransaction, ShardKeyRequired
-from scalekit.db.sharding.transactions.opening import shard_atomic
+from scalekit.db.exceptions import CrossShardTransaction, ShardGroupUnknown, ShardKeyRequired
 from tests.db.databases import databases, rolled_back, sharding, sqlite
 
 
@@ -256,3 +256,17 @@ def test_transactions_on_every_shard_of_a_request_are_found_by_a_check(tmp_path)
     with databases(entries, **settings):
         found = {fault.id for fault in check_databases()}
     assert {"scalekit.db.E051", "scalekit.db.W051"} <= found
+
+
+def test_a_group_that_does_not_exist_is_no_transaction_on_default(shards):
+    for block in (shard_atomic("user", 1), two_phase("user")):
+        with pytest.raises(ShardGroupUnknown), block:
+            pytest.fail("entered")
+
+
+def test_until_the_rows_have_moved_it_is_a_transaction_where_they_lie(tmp_path):
+    entries = {name: sqlite(tmp_path / name) for name in ("default", "shard_0")}
+    groups = sharding("shard_0")
+    groups["users"]["OPTIONS"]["starts_on"] = "default"
+    with databases(entries, SCALEKIT_DB_SHARDING=groups), shard_atomic("users", 1) as alias:
+        assert alias == "default"

@@ -129,7 +129,10 @@ def _problem(found: list[Any], slot: Slot | None, wanted: set[str], missing: set
 
 
 def resynchronise(alias: str) -> None:
-    """Copy every reference table to a shard, and let it follow from that very point. Raises Django's errors."""
+    """Copy every reference table to a shard, and return when it follows from that very point.
+
+    Raises Django's errors.
+    """
     with own_connection(alias) as shard, own_connection() as default:
         shard.ensure_connection()
         default.ensure_connection()
@@ -143,6 +146,7 @@ def resynchronise(alias: str) -> None:
         except BaseException:  # a slot that nobody reads keeps the log for ever
             _drop_slot(default, slot)
             raise
+    catch_up(alias)
     REFERENCE_REPAIRED.emit(alias=alias)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 IDENTITY = Path(__file__).with_name("identity.sql").read_text()
-MAX_LENGTH = 199  # GIDSIZE of PostgreSQL's twophase.h, less the final zero
 
 
 @dataclass(frozen=True, slots=True)

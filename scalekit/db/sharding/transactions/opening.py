@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from scalekit.db.conf import settings
+from scalekit.db.sharding.declarations import is_group
 from scalekit.db.sharding.placing import scheme_of
+from scalekit.db.sharding.refusals import group_unknown
 from scalekit.db.sharding.transactions.blocks import Block
 from scalekit.db.using import using_shard
 
@@ -49,6 +51,20 @@ class shard_atomic(Block):  # noqa: N801 - reads as a verb, like Django's atomic
     @property
     def alias(self) -> str:
         """The database that the transaction is opened on."""
-        if self.group not in settings.SHARDING:
-            return DEFAULT_DB_ALIAS
-        return scheme_of(self.group).shard_for(self.key)
+        return databases_of(self.group, self.key)[0]
+
+
+def databases_of(group: str, *keys: ShardKey) -> list[str]:
+    """Return the databases on which the rows of `keys` lie, those of all keys if none is given.
+
+    Raises `ShardGroupUnknown`.
+    """
+    if not is_group(group):
+        raise group_unknown(group)
+    if group not in settings.SHARDING:
+        return [DEFAULT_DB_ALIAS]
+    scheme = scheme_of(group)
+    if scheme.starts_on and not scheme.map.live:
+        return [scheme.starts_on]
+    named = {scheme.shard_for(key) for key in keys}
+    return [alias for alias in scheme.shards if not named or alias in named]

@@ -16,10 +16,10 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from scalekit.db.conf import settings
 from scalekit.db.exceptions import CrossShardTransaction, TwoPhaseUnavailable
-from scalekit.db.sharding.placing import scheme_of
 from scalekit.db.sharding.transactions.blocks import Block
 from scalekit.db.sharding.transactions.coordinating import Coordinator
 from scalekit.db.sharding.transactions.guarding import joined
+from scalekit.db.sharding.transactions.opening import databases_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,11 +49,12 @@ class two_phase(Block):  # noqa: N801 - reads as a verb, like Django's atomic
 
     @contextmanager
     def _open(self) -> Iterator[None]:
-        if self.group not in settings.SHARDING:  # one database needs one phase
+        aliases = list(dict.fromkeys((DEFAULT_DB_ALIAS, *databases_of(self.group, *self.keys))))
+        if len(aliases) == 1:  # one database needs one phase
             with transaction.atomic(durable=True):
                 yield
             return
-        default, *shards = self._connections()
+        default, *shards = self._connections(aliases)
         everyone = (default, *shards)
         testing = any(block._from_testcase for c in everyone for block in c.atomic_blocks)
         with ExitStack() as blocks:
@@ -73,17 +74,14 @@ class two_phase(Block):  # noqa: N801 - reads as a verb, like Django's atomic
         _run(hooks)
         coordinator.raise_unfinished()
 
-    def _connections(self) -> list[Any]:
+    def _connections(self, aliases: list[str]) -> list[Any]:
         if self.group not in settings.TWO_PHASE:
             msg = (
                 f"Write SCALEKIT_DB_TWO_PHASE = [{self.group!r}] to use two_phase({self.group!r}), and let "
                 "manage.py recover_transactions run every minute: what a process leaves prepared holds its locks."
             )
             raise TwoPhaseUnavailable(msg)
-        scheme = scheme_of(self.group)
-        named = {scheme.shard_for(key) for key in self.keys}
-        shards = [alias for alias in scheme.shards if not named or alias in named]
-        found = [connections[alias] for alias in (DEFAULT_DB_ALIAS, *shards)]
+        found = [connections[alias] for alias in aliases]
         for connection in found:
             _require_fit(connection, self.group)
         return found
@@ -94,7 +92,8 @@ def _require_fit(connection: Any, group: str) -> None:
     if connection.vendor != "postgresql":
         msg = f"two_phase({group!r}) needs PostgreSQL, but {alias} is {connection.display_name}."
         raise TwoPhaseUnavailable(msg)
-    if not all(block._from_testcase for block in connection.atomic_blocks):
+    is_manual = not connection.atomic_blocks and not connection.get_autocommit()
+    if is_manual or not all(block._from_testcase for block in connection.atomic_blocks):
         msg = (
             f"two_phase({group!r}) commits, so it must be the outermost transaction; one is open on {alias}. "
             "Enter it first; in a view under ATOMIC_REQUESTS, decorate the view with @transaction.non_atomic_requests."

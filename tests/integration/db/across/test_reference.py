@@ -150,6 +150,7 @@ def test_a_shard_that_was_down_catches_up(servers, replicated):
     servers["shard_1"].start()
     assert_converges()
     assert json.loads(run("status", "--json"))[1]["problem"] == ""
+    assert run("verify").count("are equal") == 2
 
 
 def test_a_write_on_a_copy_is_refused_by_orm_and_database(replicated):

@@ -169,6 +169,15 @@ def test_it_is_the_outermost_transaction(keys):
             pass
 
 
+def test_it_does_not_end_a_transaction_that_is_made_by_hand(keys):
+    transaction.set_autocommit(False)
+    try:
+        with pytest.raises(CrossShardTransaction, match="outermost"), two_phase("users"):
+            pass
+    finally:
+        transaction.set_autocommit(True)
+
+
 def test_it_decorates_a_function(keys):
     two_phase("users")(write)(keys)
     assert counts() == (1, 1, 1)
