@@ -10,15 +10,18 @@ import psycopg
 import pytest
 from django.core.management import CommandError
 from django.db import connections
+from django.test import override_settings
 
 from scalekit.db.exceptions import ShardsBeingMigrated
 from scalekit.db.sharding.migrating.ledger import CUT_SHORT
 from scalekit.db.sharding.migrating.lock import KEY, only_one
 from scalekit.db.sharding.migrating.models import ShardMigration, State
+from tests.db.databases import create_tables, databases, sharding
 from tests.db.diary_databases import diary, run
 from tests.integration.db.conftest import ENGINE
 from tests.integration.db.migrating_process import WAIT
 from tests.integration.db.watching import until
+from tests.settings import INSTALLED_APPS
 
 pytestmark = pytest.mark.servers
 
@@ -38,6 +41,27 @@ def entries(postgres_primary, postgres_shards):
         entries[alias] = server.django_settings(ENGINE=ENGINE, NAME=name)
     with diary(entries, SHARDS):
         yield entries
+        connections.close_all()
+
+
+def test_the_example_and_every_app_of_scalekit_leave_no_drift(postgres_shards):
+    """Their migrations make what their models would, on every shard."""
+    entries = {}
+    for alias, server in zip(("default", "shard_0"), postgres_shards, strict=True):
+        server.execute(f"DROP DATABASE IF EXISTS example_{alias} WITH (FORCE)")
+        server.create_database(f"example_{alias}")
+        entries[alias] = server.django_settings(ENGINE=ENGINE, NAME=f"example_{alias}")
+    apps = override_settings(
+        INSTALLED_APPS=INSTALLED_APPS
+    )  # without the shop, which has no migrations
+    with apps, databases(entries, SCALEKIT_DB_SHARDING=sharding("shard_0")):
+        create_tables("default", app="scalekit_db")
+        assert "photos.0001_initial" in run("migrate_shards", plan=True)
+        run("migrate_shards")
+        run("migrate_shards", check=True, stdout=None)
+        names = connections["shard_0"].introspection.table_names()
+        assert {"photos_photo", "scalekit_queue_taskrecord"} <= set(names)
+        assert "auth_user" not in names
         connections.close_all()
 
 
