@@ -163,6 +163,8 @@ def _by_ids(field: Any, values: list[Any], scheme: ShardingScheme) -> Condition:
     for value in values:
         slot = target.slot_of(target.to_python(value))
         shards = scheme.shards if slot is None else scheme.shards_for_slot(slot)
+        if len(shards) == 1 == len(values):  # as in `get(pk=...)`
+            return Condition(frozenset(shards))
         if len(shards) == 1:
             surely.add(shards[0])
         else:
@@ -199,6 +201,11 @@ def _is_of(query: Query, alias: str | None) -> bool:
 
 def _plain_values(lookup: Any, *, wrapped: bool) -> list[Any] | None:
     """Return the values on the right-hand side, None if they are known to the database alone."""
+    if isinstance(lookup, Exact) and not wrapped:  # most are this
+        value = lookup.rhs
+        if hasattr(value, "resolve_expression") or hasattr(value, "as_sql"):
+            return None
+        return [] if value is None else [value]
     if not lookup.rhs_is_direct_value():
         return None
     values = list(lookup.rhs) if isinstance(lookup, In) else [lookup.rhs]
