@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 from django.db.models.signals import class_prepared, post_delete, pre_save
 
 from scalekit.db.exceptions import LookupTaken, LookupUnsupported
@@ -17,8 +17,8 @@ from scalekit.db.sharding.declarations import declared_group, declared_key, grou
 from scalekit.db.sharding.keys import canonical_text
 from scalekit.db.sharding.lookup_index.digests import digest_of
 from scalekit.db.sharding.lookup_index.entries import Entry, Kept
-from scalekit.db.sharding.lookup_index.freeing import free_later
-from scalekit.db.sharding.lookup_index.reserving import Claim, free, reserve
+from scalekit.db.sharding.lookup_index.freeing import free_at_once, free_later
+from scalekit.db.sharding.lookup_index.reserving import Claim, reserve
 from scalekit.db.sharding.placing import scheme_of
 
 if TYPE_CHECKING:
@@ -71,9 +71,10 @@ def claimed(
             free_later(type(rows[0]), changed, using)
             written = True
     finally:
-        if not written:  # an error in the block: its transaction was never asked to commit
-            with suppress(DatabaseError):  # whoever wants the value next finds out by itself
-                free(fresh)
+        if (
+            fresh and not written
+        ):  # an error in the block: its transaction was never asked to commit
+            free_at_once(type(rows[0]), [claim.entry for claim in fresh], using)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HOLD, HOLD_ALL = (
     Path(__file__).with_name(f"{name}.sql").read_text("utf-8") for name in ("hold", "hold_all")
 )
+BUSY = {"55P03", "40P01"}  # lock_not_available, deadlock_detected
 MOST = 100  # locks of one transaction; the server has some 6400 for all
 PATIENCE_MS = 5000  # for another's transaction to end; two that wait for each other on two servers give up then
 
@@ -78,6 +79,11 @@ def hold(connection: Any, entries: Sequence[Entry], table: str = "") -> None:
         else:
             quoted = connection.ops.quote_name(table)
             cursor.execute(f"DELETE FROM {quoted} WHERE 1 = 0")  # noqa: S608 - a model's table
+
+
+def is_busy(error: Exception) -> bool:
+    """Return whether a lock was waited for in vain; what else fails is no answer."""
+    return getattr(error.__cause__, "sqlstate", None) in BUSY or "is locked" in str(error)
 
 
 def _is_in_own_block(connection: Any) -> bool:

@@ -50,6 +50,12 @@ def free_later(model: type[Model], kept: Sequence[Kept], alias: str) -> None:
     freeing.kept += kept
 
 
+def free_at_once(model: type[Model], entries: Sequence[Entry], alias: str) -> None:
+    """Free what was taken for rows that were not written. Where that fails, it is found out when it is wanted."""
+    with suppress(DatabaseError), index_connection() as connection:
+        free_rowless(connection, model, alias, entries)
+
+
 def free_rowless(
     connection: Any, model: type[Model], alias: str, entries: Sequence[Entry]
 ) -> list[Entry]:

@@ -14,7 +14,7 @@ from scalekit.db.sharding.declarations import declaration_of, declared_group
 from scalekit.db.sharding.keys import canonical_text
 from scalekit.db.sharding.lookup_index import entries as index
 from scalekit.db.sharding.lookup_index.claiming import label_of, lookup_fields
-from scalekit.db.sharding.lookup_index.connecting import holding_apart
+from scalekit.db.sharding.lookup_index.connecting import holding_apart, is_busy
 from scalekit.db.sharding.lookup_index.digests import digest_of
 from scalekit.db.sharding.lookup_index.entries import Entry
 from scalekit.db.sharding.lookup_index.freeing import free_rowless, rowless
@@ -106,8 +106,10 @@ def _is_dangling(model: type[Model], entry: Entry, *, delete: bool) -> bool:
             return bool(free_rowless(_index(), model, shard, [entry]))
         with holding_apart(shard, entry):
             return bool(rowless(model, shard, [entry]))
-    except OperationalError:
-        return False
+    except OperationalError as error:
+        if is_busy(error):
+            return False
+        raise
 
 
 def _rows_examined(model: type[Model], alias: str, rows: Sequence[Any]) -> Chunk:

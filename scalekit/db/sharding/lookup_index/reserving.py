@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from django.db import OperationalError, connections
+from django.db import DatabaseError, OperationalError, connections
 from django.db.models import QuerySet
 
 from scalekit.db.events import LOOKUP_RECLAIMED
@@ -26,6 +26,7 @@ from scalekit.db.sharding.lookup_index.connecting import (
     hold,
     holding_apart,
     index_connection,
+    is_busy,
 )
 from scalekit.db.sharding.placing import scheme_of
 
@@ -83,8 +84,9 @@ def reserve(claims: Sequence[Claim]) -> list[Claim]:
         try:
             held = [claim for claim in claims if claim.entry not in inserted]
             fresh.extend(claim for claim in held if _take_over(connection, claim))
-        except LookupTaken:
-            _free(connection, fresh)
+        except DatabaseError:
+            for claim in fresh:
+                index.delete(connection, claim.entry)
             raise
     return fresh
 
@@ -94,18 +96,6 @@ def _changed(connection: Any, claims: Sequence[Claim]) -> list[Claim]:
     stored = [claim.entry for claim in claims if not claim.is_new]
     kept = set(index.read(connection, stored)) if stored else ()
     return [claim for claim in claims if claim.entry not in kept]
-
-
-def free(claims: Sequence[Claim]) -> None:
-    """Give values back that were taken for rows which were not written."""
-    if claims:
-        with index_connection() as connection:
-            _free(connection, claims)
-
-
-def _free(connection: Any, claims: Sequence[Claim]) -> None:
-    for claim in claims:
-        index.delete(connection, claim.entry)
 
 
 def _take_over(connection: Any, claim: Claim) -> bool:
@@ -134,8 +124,10 @@ def _taken_from(connection: Any, found: Entry, claim: Claim) -> bool:
         with holding_apart(shard, found) as apart:
             _demand_free(apart, claim)
             return index.replace(connection, found, claim.entry)
-    except OperationalError as error:  # the lock's time is up, or the shard is down
-        raise claim.taken() from error
+    except OperationalError as error:
+        if is_busy(error):
+            raise claim.taken() from error
+        raise
 
 
 def _demand_free(shard: Any, claim: Claim) -> None:
