@@ -19,6 +19,7 @@ from scalekit.db.facts import SHARDS
 from scalekit.db.sharding import threads
 from scalekit.db.sharding.parallel import outcomes_on_shards, run_on_shards
 from scalekit.db.sharding.threads import Crew, crew, is_worker
+from tests.db.databases import databases, sqlite
 
 
 def thread_of(alias):
@@ -84,6 +85,13 @@ def test_a_transaction_of_this_thread_is_seen(shards):
     with transaction.atomic("shard_1"):
         asked = run_on_shards(shards, thread_of)
     assert [alias for alias in shards if asked[alias] is here] == ["shard_1"]
+
+
+def test_databases_in_memory_are_asked_here(tmp_path):
+    names = ("shard_0", "shard_1")
+    entries = {name: sqlite(f"file:{name}?mode=memory&cache=shared") for name in names}
+    with databases({"default": sqlite(tmp_path / "default"), **entries}):
+        assert set(run_on_shards(names, thread_of).values()) == {threading.current_thread()}
 
 
 def test_queries_that_someone_counts_stay_here(shards):

@@ -90,6 +90,16 @@ def test_ties_are_ordered_by_id_and_reversed_as_a_whole(orders):
     assert orders.scatter().order_by("items").last() == rows[-1]
 
 
+def test_without_an_order_rows_have_that_of_the_id(orders):
+    rows = list(orders.scatter())
+    assert orders.scatter().ordered
+    assert rows == sorted(rows, key=lambda row: row.pk)
+    assert (orders.scatter().first(), orders.scatter().last()) == (rows[0], rows[-1])
+    assert Paginator(orders.scatter(), 7).page(2).object_list[0] == rows[7]
+    with pytest.raises(TypeError, match="first"):
+        orders.scatter().values("items").annotate(n=Count("pk")).first()
+
+
 def test_in_bulk(orders):
     ids = [row.pk for row in orders.scatter().order_by("customer_id")[:5]]
     found = orders.scatter().in_bulk(ids)
@@ -223,6 +233,11 @@ def test_more_rows_than_there_is_room_for_are_refused(orders):
         ):
             with pytest.raises(ScatterUnsupported, match=r"iterator\(\)"):
                 list(rows)
+    with (
+        override_settings(SCALEKIT_DB_SCATTER_MAX_ROWS=2),
+        pytest.raises(ScatterUnsupported, match=r"iterator\(\)"),
+    ):
+        list(orders.scatter().values("items").annotate(n=Count("pk")))
     with override_settings(SCALEKIT_DB_SCATTER_MAX_ROWS=0):
         assert len(orders.scatter()) == 30
 

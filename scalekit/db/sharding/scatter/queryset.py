@@ -15,6 +15,7 @@ from scalekit.db.sharding.declarations import group_of
 from scalekit.db.sharding.parallel import run_on_shards
 from scalekit.db.sharding.queryset import ShardedQuerySet
 from scalekit.db.sharding.scatter import reading
+from scalekit.db.sharding.scatter.grouping import is_grouped
 from scalekit.db.sharding.scatter.ordering import sorts_of
 from scalekit.db.sharding.scatter.refusals import cannot_do
 from scalekit.db.sharding.scatter.summing import aggregated
@@ -97,6 +98,11 @@ class ScatterQuerySet(ShardedQuerySet[M]):
         ordered = super().order_by(*field_names)
         sorts_of(ordered.query)  # refuse now, where the mistake stands
         return ordered
+
+    @property
+    def ordered(self) -> bool:
+        """Return whether rows have an order: they do without being told, that of the id."""
+        return not is_grouped(self) or bool(super().ordered)
 
     # Reading.
 

@@ -213,6 +213,8 @@ def _groups_of(rows: Any, servers: Sequence[str]) -> list[Any]:
     judges = judges_of(servers, rows)
     grouping = Grouping(rows, rows.on_one_shard(), judges)
     grouping.prepare()
+    if settings.SCATTER_MAX_ROWS:
+        grouping.part.query.set_limits(0, settings.SCATTER_MAX_ROWS + 1)
     found = gathered(rows, servers, lambda alias: list(grouping.part.using(alias)))
     judges.narrow(alias for alias, groups in found.items() if groups)
     _check_room(rows, sum(map(len, found.values())))
