@@ -62,7 +62,7 @@ def load_shards(raw: Any) -> dict[str, int | str]:
         if not isinstance(group, str) or isinstance(bound, bool):
             raise TypeError("a shard group is no text")
         if isinstance(bound, str):
-            if not bound.startswith(("key:", "shard:")) or len(bound) > MAX_SHARD_TEXT:
+            if not bound.startswith(("key:", "shard:", "any")) or len(bound) > MAX_SHARD_TEXT:
                 raise ValueError("there is no such key or shard")
         elif not isinstance(bound, int):
             raise TypeError("a shard is neither slot, key nor alias")

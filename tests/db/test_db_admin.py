@@ -10,6 +10,7 @@ from django.db import connections
 from django.test import Client
 from django.urls import path
 
+from scalekit.db.exceptions import ShardKeyRequired
 from scalekit.db.sharding.admin import ShardedModelAdmin
 from tests.db.databases import create_tables
 from tests.db.galleries import NAMES, apart, gallery, home, model
@@ -188,6 +189,19 @@ def test_rows_are_edited_in_the_list_each_on_its_shard(client, photos):
     assert [row.rank for row in model("Photo").objects.scatter().order_by("rank")] == [
         101, 102, 103, 104,
     ]  # fmt: skip
+
+
+def test_a_page_about_several_rows_gives_no_shard_to_queries_that_name_none(
+    client, photos, monkeypatch
+):
+    def save(self, *args, **kwargs):
+        type(self).objects.filter(rank=1).count()
+
+    monkeypatch.setattr(model("Photo"), "save", save)
+    data = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "_save": "Save"}
+    data |= {"form-0-id": max(photo.pk for photo in photos), "form-0-rank": 100}
+    with pytest.raises(ShardKeyRequired):
+        client.post(LIST, data)
 
 
 def test_before_sharding_it_is_an_ordinary_admin(tmp_path):

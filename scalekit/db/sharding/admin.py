@@ -21,7 +21,12 @@ from django.utils.translation import gettext_lazy as _
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import ShardKeyRequired, WrongShard
 from scalekit.db.sharding.declarations import group_of
-from scalekit.db.sharding.placing import on_shard, primary_of_context, primary_of_instance
+from scalekit.db.sharding.placing import (
+    on_any_shard,
+    on_shard,
+    primary_of_context,
+    primary_of_instance,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +152,7 @@ class ShardedModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
         if group is None:
             yield
             return
-        with on_shard(group, schemes[group].shards[0]):
+        with on_any_shard(group):
             yield
 
     def _new_row(self, request: HttpRequest) -> Any:

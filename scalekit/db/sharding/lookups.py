@@ -136,7 +136,7 @@ def _union(parts: Iterable[Named | None]) -> Named | None:
     known = list(parts)
     if None in known:
         return None
-    return Named((Condition(NOWHERE.union(*(named.sure() for named in known if named))),))
+    return Named((Condition(NOWHERE.union(*(named.shards for named in known if named))),))
 
 
 def _condition(query: Query, lookup: Any, group: str, scheme: ShardingScheme) -> Condition | None:

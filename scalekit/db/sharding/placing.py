@@ -49,6 +49,7 @@ __all__ = [
     "holds_id",
     "home_of",
     "is_reference",
+    "on_any_shard",
     "on_shard",
     "primary_of",
     "primary_of_context",
@@ -63,7 +64,7 @@ __all__ = [
 # What slots are before a group is configured, and inside every id.
 DEFAULT_SCHEME = Slots("unsharded", shards=["unsharded"], slots=ID_SLOTS)
 
-KEY, SHARD = "key:", "shard:"  # what a bound text begins with
+KEY, SHARD, ANY = "key:", "shard:", "any"  # what a bound text begins with
 
 
 class AnyShard(str):
@@ -104,6 +105,11 @@ def binding_of(group: str, key: ShardKey) -> str:  # noqa: ARG001 - of each grou
 def on_shard(group: str, alias: str) -> AbstractContextManager[Any]:
     """Return a block in which queries of a group that name no shard go to the shard of primary `alias`."""
     return SHARDS.bind({**SHARDS.get(), group: SHARD + alias})
+
+
+def on_any_shard(group: str) -> AbstractContextManager[Any]:
+    """Return a block in which Django may ask where a group is written, before it knows a row; no query may."""
+    return SHARDS.bind({**SHARDS.get(), group: ANY})
 
 
 def primary_of_context(group: str) -> str | None:
@@ -283,7 +289,9 @@ def primary_of(model: type[Model], group: str, instance: Any, *, for_write: bool
     alias = _primary_by_relation(model, group, instance) or primary_of_context(group)
     if alias is not None:
         return alias
-    if instance is not None and not isinstance(instance, model) and _finds_shards(model, for_write):
+    is_related = instance is not None and not isinstance(instance, model)
+    is_open = for_write and instance is None and SHARDS.get().get(group) == ANY
+    if is_open or (is_related and _finds_shards(model, for_write)):
         connections[scheme.shards[0]]  # so that none is ever made for a name that is only like it
         return AnyShard(scheme.shards[0])
     raise required(model)
