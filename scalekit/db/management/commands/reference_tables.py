@@ -9,15 +9,10 @@ from scalekit.core.teaching import TeachingCommand
 from scalekit.db.sharding.reference.comparing import differences, wait
 from scalekit.db.sharding.reference.delivering import bring
 from scalekit.db.sharding.reference.fanout import by_replication, reference_models, shards
+from scalekit.db.sharding.reference.following import Replicated, state_of
 from scalekit.db.sharding.reference.noting import copy_everything, waiting
-from scalekit.db.sharding.reference.replication import (
-    Replicated,
-    drop,
-    publish,
-    resynchronise,
-    state_of,
-    unpublish,
-)
+from scalekit.db.sharding.reference.publishing import publish, unpublish
+from scalekit.db.sharding.reference.replication import drop, resynchronise
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -15,8 +15,9 @@ from scalekit.core.exceptions import SettingInvalid
 from scalekit.db.sharding.declarations import declared_group, is_reference
 from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.db.sharding.reference.fanout import by_replication, reference_models, shards
+from scalekit.db.sharding.reference.following import Slot, slot_state
 from scalekit.db.sharding.reference.models import ReferenceModel, ReferenceQuerySet
-from scalekit.db.sharding.reference.replication import Slot, published, slot_state
+from scalekit.db.sharding.reference.publishing import published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from scalekit.db.events import REFERENCE_DIVERGED
 from scalekit.db.sharding.reference.delivering import bring
 from scalekit.db.sharding.reference.fanout import by_replication, columns_of
-from scalekit.db.sharding.reference.replication import catch_up
+from scalekit.db.sharding.reference.following import catch_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from django.test import override_settings
 
 from scalekit.db.exceptions import WriteOnCopy
 from scalekit.db.sharding.reference.comparing import differences
-from scalekit.db.sharding.reference.replication import catch_up, state_of
+from scalekit.db.sharding.reference.following import catch_up, state_of
 from scalekit.db.sharding.reference.source import slot_of
 from tests.db.databases import create_tables, databases, sharding
 from tests.integration.db.conftest import entry
