@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import unittest
 from decimal import Decimal
@@ -12,7 +11,6 @@ from io import StringIO
 
 import pytest
 from django.conf import settings
-from django.core import serializers
 from django.core.management import CommandError, call_command
 from django.db import connections, models, transaction
 from django.db.models import F, Sum
@@ -25,8 +23,9 @@ from scalekit.db.conf import schemes
 from scalekit.db.exceptions import WriteOnCopy
 from scalekit.db.sharding.reference.checks import faults_of_reference_model
 from scalekit.db.sharding.reference.delivering import breaker_of, bring
-from scalekit.db.sharding.reference.noting import note, waiting
+from scalekit.db.sharding.reference.noting import waiting
 from tests.db.databases import create_tables, databases, rolled_back, sharding, sqlite
+from tests.db.market.writes import WRITES
 
 SHARDS = ("shard_0", "shard_1")
 
@@ -81,79 +80,6 @@ def test_a_row_that_is_saved_is_on_every_shard(market):
     assert_equal()
     euro.delete()
     assert rows("shard_0") == rows("default") == []
-
-
-def write_create(model):
-    model.objects.create(code="AAA")
-
-
-def write_get_or_create(model):
-    model.objects.get_or_create(code="AAA")
-
-
-def write_update_or_create(model):
-    model.objects.update_or_create(code="EUR", defaults={"rate": 3})
-
-
-def write_bulk_create(model):
-    model.objects.bulk_create([model(code="AAA"), model(code="BBB")])
-
-
-def write_bulk_create_ignoring(model):
-    model.objects.bulk_create([model(code="EUR"), model(code="BBB")], ignore_conflicts=True)
-
-
-def write_bulk_create_updating(model):
-    model.objects.bulk_create(
-        [model(code="EUR", rate=9)],
-        update_conflicts=True,
-        unique_fields=["code"],
-        update_fields=["rate"],
-    )
-
-
-def write_update(model):
-    model.objects.filter(code="EUR").update(code="XXX")
-
-
-def write_bulk_update(model):
-    found = list(model.objects.all())
-    for number, row in enumerate(found):
-        row.rate = number
-    model.objects.bulk_update(found, ["rate"])
-
-
-def write_delete(model):
-    model.objects.filter(code="EUR").delete()
-
-
-def write_cascade(model):
-    from tests.db.market.models import Region
-
-    Region.objects.all().delete()
-
-
-def write_pairs(model):
-    from tests.db.market.models import Region
-
-    model.objects.get(code="EUR").accepted_in.set(Region.objects.all())
-    assert rows("default", "Currency")
-
-
-def write_fixture(model):
-    fields = {"code": "AAA", "rate": "2", "changed_at": "2026-01-01T00:00:00Z"}
-    text = json.dumps([{"model": "market.currency", "pk": 50, "fields": fields}])
-    for row in serializers.deserialize("json", text, using="default"):
-        row.save(using="default")
-
-
-def write_raw(model):
-    with connections["default"].cursor() as cursor:
-        cursor.execute("UPDATE market_currency SET rate = 5")
-    note("default", model, None)
-
-
-WRITES = [value for name, value in globals().items() if name.startswith("write_")]
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)

@@ -6,6 +6,7 @@ import pytest
 from django.apps import apps
 from django.db import connections
 
+from scalekit.db.conf import schemes
 from tests.db.databases import create_tables, databases, sharding
 from tests.integration.db.conftest import entry
 
@@ -57,3 +58,8 @@ def prepared(server):
 def end_prepared(server):
     for gid, database in server.execute("SELECT gid, database FROM pg_prepared_xacts"):
         server.execute(f"ROLLBACK PREPARED '{gid}'", database=database)
+
+
+@pytest.fixture
+def keys(across):
+    return tuple(next(k for k in range(500) if schemes["users"].shard_for(k) == a) for a in SHARDS)
