@@ -47,8 +47,10 @@ def test_an_id_is_looked_for_on_each_shard_that_its_slot_names(photos):
     for photo in photos:
         assert model("Photo").objects.get(pk=photo.pk)._state.db == photo._state.db
         assert model("Photo").objects.filter(pk__in=[photo.pk]).update(rank=5) == 1
+    gone = model("Photo").objects.create(owner_id=STAR)
+    model("Photo").objects.filter(owner_id=STAR, pk=gone.pk).delete()
     with pytest.raises(model("Photo").DoesNotExist):
-        model("Photo").objects.get(pk=photos[0].pk + 1)
+        model("Photo").objects.get(pk=gone.pk)
 
 
 def test_rows_that_hang_on_such_an_id_are_found_and_placed(photos):
