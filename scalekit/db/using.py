@@ -129,7 +129,8 @@ class on_every_shard(Using):  # noqa: N801 - reads as a verb, like contextlib's
     """Run once on each shard of `group`, in the order of the setting.
 
     Iterating gives each alias and binds its shard meanwhile; a decorated function runs once a shard and
-    returns ``{alias: result}``. Without shards there is one round, on the default database.
+    returns ``{alias: result}``. Without shards, or until they have the rows, there is one round, on the default
+    database.
     """
 
     def __init__(self, group: str) -> None:

@@ -215,7 +215,7 @@ class Migration(migrations.Migration):
                 ),
                 ("group", models.CharField(db_column="shard_group", max_length=100)),
                 ("table", models.CharField(max_length=100)),
-                ("last_id", models.CharField(blank=True, max_length=100)),
+                ("last_id", models.TextField(blank=True)),
                 ("copied", models.BigIntegerField(default=0)),
                 ("done", models.BooleanField(default=False)),
                 ("verified_at", models.DateTimeField(null=True)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
+from django.db import DEFAULT_DB_ALIAS
+
 from scalekit.core.exceptions import SettingInvalid
 from scalekit.db.exceptions import KeyDecides
 from scalekit.db.sharding.keys import ShardKey, canonical_text, hash_of_text, stable_hash
@@ -35,7 +37,7 @@ class ShardingScheme(ABC):
     where slots begin (`initial_shard`); once a map is stored, that decides.
 
     `slots` is a power of two up to 4096, so that the slot inside an id stays right whatever it is. `starts_on`
-    names the alias on which the rows of a table that is still to be sharded lie: the map begins as not `live`.
+    is "default" while the rows of a table that is still to be sharded lie there: the map begins as not `live`.
     """
 
     keyed = False
@@ -68,8 +70,8 @@ class ShardingScheme(ABC):
         if len(shards) > slots:
             msg = f"{len(shards)} shards cannot share {slots} slots; write more slots"
             raise ValueError(msg)
-        if type(starts_on) is not str or starts_on in shards:
-            msg = f"starts_on is {starts_on!r}; write the alias on which the rows lie unsharded, or leave it out"
+        if starts_on not in ("", DEFAULT_DB_ALIAS) or starts_on in shards:
+            msg = f"starts_on is {starts_on!r}; write 'default', where the rows lie unsharded, or leave it out"
             raise ValueError(msg)
         self.alias, self.shards, self.slots = alias, tuple(shards), slots
         self.starts_on = starts_on
@@ -98,6 +100,11 @@ class ShardingScheme(ABC):
 
     def check_map(self, found: SlotMap) -> None:
         """Raise `SettingInvalid` if the options do not fit a stored map."""
+        if not found.live and not self.starts_on:
+            raise self._unfit(
+                "the rows have not been handed over to the shards yet, but starts_on is gone; write "
+                '"starts_on": "default" again until manage.py shard_tables switch has'
+            )
         missing = [alias for alias in found.shards() if alias not in self.shards]
         if missing:
             raise self._unfit(

@@ -86,8 +86,11 @@ def scheme_of(group: str) -> ShardingScheme:
 
 
 def shards_of(group: str) -> tuple[str, ...]:
-    """Return the shards of a group, in the order of the setting; the default database without a group."""
-    return schemes[group].shards if group in settings.SHARDING else (DEFAULT_DB_ALIAS,)
+    """Return the shards of a group, in the order of the setting; the default database while they have no rows."""
+    if group not in settings.SHARDING:
+        return (DEFAULT_DB_ALIAS,)
+    scheme = schemes[group]
+    return (scheme.starts_on,) if scheme.starts_on and not scheme.map.live else scheme.shards
 
 
 def slot_of_key(group: str, key: ShardKey) -> int:

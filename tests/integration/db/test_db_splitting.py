@@ -92,7 +92,7 @@ def mover():
 
 def captured():
     found = mover()
-    start_capturing(found.tables, connections["default"])
+    start_capturing("users", found.tables, connections["default"])
     return found
 
 
@@ -338,7 +338,7 @@ def test_complete_drops_the_old_tables(site):
     run("complete", "users", "--yes")
     left = connections["default"].introspection.table_names(include_views=True)
     assert not [name for name in left if name.startswith(("shop_order", "shop_line"))]
-    assert not is_capturing(connections["default"])
+    assert not is_capturing("users", connections["default"])
 
 
 def test_cancel_leaves_the_rows_where_they_were_and_no_trace(site):
@@ -346,7 +346,7 @@ def test_cancel_leaves_the_rows_where_they_were_and_no_trace(site):
     run("cancel", "users", "--yes")
     assert places(shop().Order) == {}
     assert shop().Order.objects.count() == 200
-    assert not is_capturing(connections["default"])
+    assert not is_capturing("users", connections["default"])
 
 
 def test_a_row_without_a_key_is_named_before_anything_is_copied(site):
@@ -361,7 +361,7 @@ def test_a_row_without_a_key_is_named_before_anything_is_copied(site):
 
 def test_a_group_that_began_on_its_shards_has_nothing_to_be_split(configuration):
     schemes["users"].starts_on = ""
-    with pytest.raises(CommandError, match='Add "starts_on": "default"'):
+    with pytest.raises(CommandError, match='add "starts_on": "default"'):
         run("start", "users")
 
 

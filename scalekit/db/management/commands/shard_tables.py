@@ -13,6 +13,8 @@ from django.utils import timezone
 from scalekit.core.teaching import Formatter, TeachingCommand
 from scalekit.db.conf import schemes, settings
 from scalekit.db.sharding.mapping.assigning import init_map
+from scalekit.db.sharding.mapping.connecting import own_connection
+from scalekit.db.sharding.mapping.loading import StoredMap
 from scalekit.db.sharding.splitting import switching
 from scalekit.db.sharding.splitting.backfilling import backfill, unfilled
 from scalekit.db.sharding.splitting.capturing import (
@@ -23,13 +25,15 @@ from scalekit.db.sharding.splitting.capturing import (
 )
 from scalekit.db.sharding.splitting.copying import Mover
 from scalekit.db.sharding.splitting.models import SplitTable
-from scalekit.db.sharding.splitting.preflight import obstacles
+from scalekit.db.sharding.splitting.preflight import began_on_shards, obstacles
 from scalekit.db.sharding.splitting.tables import tables_of
 from scalekit.db.sharding.splitting.verifying import Verifier
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterator
+
+    from django.db.models import QuerySet
 
 FOLLOW_SECONDS = 0.5  # between two looks at what has changed
 SHOWN_DIFFERENCES = 20
@@ -108,8 +112,13 @@ class Command(TeachingCommand):
         if action in ("plan", "status"):
             getattr(self, f"_{action}")(mover)
             return
-        with alone(mover):
-            getattr(self, f"_{action}")(mover, **options)
+        try:
+            with alone(mover):
+                getattr(self, f"_{action}")(mover, **options)
+        except OperationalError as error:
+            raise CommandError(
+                f"{str(error).strip()}. Nothing is left half done; run this again when that is mended."
+            ) from error
 
     def _backfill(self, *, model: str, field: str, path: str, dry_run: bool, **_: Any) -> None:
         try:
@@ -144,7 +153,7 @@ class Command(TeachingCommand):
         for obstacle in obstacles(mover):
             raise CommandError(obstacle)
         init_map(mover.group)
-        start_capturing(mover.tables, connections[mover.source])
+        start_capturing(mover.group, mover.tables, connections[mover.source])
         total = sum(_estimate(mover, table) for table in mover.tables)
         copied = sum(step.size for step in self.watched(mover.copy(), total))
         caught = mover.catch_up()
@@ -160,7 +169,7 @@ class Command(TeachingCommand):
         if has_switched(mover):
             self.stdout.write(f"{mover.group} has switched: its rows are on the shards.")
             return
-        states = {s.table: s for s in SplitTable.objects.filter(group=mover.group)}
+        states = {s.table: s for s in states_of(mover)}
         for table in mover.tables:
             state = states.get(table.name)
             copied, done = (0, False) if state is None else (state.copied, state.done)
@@ -169,14 +178,18 @@ class Command(TeachingCommand):
                 f"{self.bar(min(share, 1.0 if done else 0.99))} {copied:,} {table.name}"
             )
         connection = connections[mover.source]
-        if is_capturing(connection):
-            self.stdout.write(f"{pending(connection):,} changes to be carried over.")
+        if is_capturing(mover.group, connection):
+            self.stdout.write(f"{pending(mover.group, connection):,} changes to be carried over.")
 
     def _verify(self, mover: Mover, **_: Any) -> None:
         self._require_copied(mover)
+        for obstacle in obstacles(
+            mover
+        ):  # that may have come since; rows without a key are not compared
+            raise CommandError(obstacle)
         switching.near(mover)
-        verifier = Verifier(mover)
-        total = sum(s.copied for s in SplitTable.objects.filter(group=mover.group))
+        verifier, begun = Verifier(mover), timezone.now()
+        total = sum(s.copied for s in states_of(mover))
         looked = sum(step.size for step in self.watched(verifier.walk(), total))
         for found in verifier.differences[:SHOWN_DIFFERENCES]:
             self.stdout.write(
@@ -184,12 +197,14 @@ class Command(TeachingCommand):
             )
         if verifier.differences:
             raise CommandError(f"{len(verifier.differences)} of {looked:,} rows differ.")
-        SplitTable.objects.filter(group=mover.group).update(verified_at=timezone.now())
+        states_of(mover).update(verified_at=begun)
         self.stdout.write(self.style.SUCCESS(f"{looked:,} rows are the same on their shards."))
 
     def _switch(self, mover: Mover, *, patience: float, without_verify: bool, **_: Any) -> None:
         self._require_copied(mover)
-        unverified = SplitTable.objects.filter(group=mover.group, verified_at=None)
+        # Rows were compared with where they belonged by the map of then.
+        changed_at = init_map(mover.group).changed_at
+        unverified = states_of(mover).exclude(verified_at__gt=changed_at)
         if unverified.exists() and not without_verify:
             raise CommandError(f"Run manage.py shard_tables verify {mover.group} first.")
         if not switching.near(mover):
@@ -213,9 +228,9 @@ class Command(TeachingCommand):
         self._ask(
             yes, "Drop the old tables on default, with all rows as they were before the switch?"
         )
-        stop_capturing(mover.tables, connections[mover.source])
+        stop_capturing(mover.group, mover.tables, connections[mover.source])
         switching.finish(mover)
-        SplitTable.objects.filter(group=mover.group).delete()
+        states_of(mover).delete()
         self.stdout.write(
             'Done. Take "starts_on" out of the group\'s OPTIONS with the next release.'
         )
@@ -223,9 +238,9 @@ class Command(TeachingCommand):
     def _cancel(self, mover: Mover, *, yes: bool, **_: Any) -> None:
         self._require_before(mover)
         self._ask(yes, f"Empty the copies on {', '.join(mover.scheme.shards)}?")
-        stop_capturing(mover.tables, connections[mover.source])
+        states_of(mover).delete()  # first: whoever starts after half of this begins anew
+        stop_capturing(mover.group, mover.tables, connections[mover.source])
         mover.empty()
-        SplitTable.objects.filter(group=mover.group).delete()
         self.stdout.write("Cancelled. The rows are where they were.")
 
     def _ask(self, yes: bool, question: str) -> None:
@@ -235,11 +250,14 @@ class Command(TeachingCommand):
     def _require_before(self, mover: Mover) -> None:
         if has_switched(mover):
             raise CommandError(f"{mover.group} has switched already: its rows are on the shards.")
+        if not mover.scheme.starts_on:
+            raise CommandError(began_on_shards(mover.group))
 
     def _require_copied(self, mover: Mover) -> None:
         self._require_before(mover)
-        done = SplitTable.objects.filter(group=mover.group, done=True).count()
-        if done < len(mover.tables) or not is_capturing(connections[mover.source]):
+        done = set(states_of(mover).filter(done=True).values_list("table", flat=True))
+        is_done = done >= {table.name for table in mover.tables}
+        if not is_done or not is_capturing(mover.group, connections[mover.source]):
             raise CommandError(f"Run manage.py shard_tables start {mover.group} to its end first.")
 
 
@@ -257,19 +275,25 @@ def _estimate(mover: Mover, table: Any) -> int:
     return max(0, int(row[0])) if row else 0
 
 
+def states_of(mover: Mover) -> QuerySet[SplitTable]:
+    return SplitTable.objects.using(mover.source).filter(group=mover.group)
+
+
 @contextmanager
 def alone(mover: Mover) -> Iterator[None]:
     """Let no other process split this group meanwhile; the lock goes with the connection."""
-    with connections[mover.source].cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_lock(hashtext(%s))", [f"scalekit split {mover.group}"]
-        )
-        if not cursor.fetchone()[0]:
-            raise CommandError(f"Another process is at work on {mover.group}.")
-    try:
-        yield
-    finally:
-        with connections[mover.source].cursor() as cursor:
+    if connections[mover.source].vendor != "postgresql":
+        yield  # nothing is done there
+        return
+    with own_connection(mover.source) as connection:
+        connection.set_autocommit(False)  # a transaction's lock also holds through PgBouncer
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute(
-                "SELECT pg_advisory_unlock(hashtext(%s))", [f"scalekit split {mover.group}"]
+                "SELECT pg_try_advisory_xact_lock(hashtext(%s))", [f"scalekit split {mover.group}"]
             )
+            if not cursor.fetchone()[0]:
+                raise CommandError(f"Another process is at work on {mover.group}.")
+        if isinstance(mover.scheme.stored, StoredMap):
+            mover.scheme.stored.reload()  # the process before may have switched
+        yield

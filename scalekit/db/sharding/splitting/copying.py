@@ -9,12 +9,14 @@ its position; killed in between, the step is done again, which changes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 
 from scalekit.db.exceptions import SplitRefused
+from scalekit.db.sharding.splitting import indexing
 from scalekit.db.sharding.splitting.capturing import take_changes
 from scalekit.db.sharding.splitting.models import SplitTable
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from scalekit.db.sharding.base import ShardingScheme
+    from scalekit.db.sharding.lookup_index.entries import Entry
     from scalekit.db.sharding.splitting.tables import Table
 
 CHUNK = 10_000  # rows of one step
@@ -45,6 +48,7 @@ class Parcel:
 
     gone: set[str] = field(default_factory=set)
     lines: list[bytes] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)  # of values that are unique across shards
 
 
 class Mover:
@@ -67,15 +71,22 @@ class Mover:
         return self.step(None, 0)
 
     def step(self, table: Table | None, chunk: int) -> Step:
+        with self.snapshot() as cursor:
+            return self.carry(cursor, table, chunk)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """Open a transaction on the source, all of which sees the rows of one moment."""
         with transaction.atomic(using=self.source), connections[self.source].cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            return self.carry(cursor, table, chunk)
+            yield cursor
 
     def carry(self, cursor: Any, table: Table | None, chunk: int) -> Step:
         """Do a step in the caller's transaction on the source."""
         parcels: dict[str, dict[str, Parcel]] = defaultdict(lambda: defaultdict(Parcel))
         changes = self._pack_changes(cursor, parcels)
         rows = [] if table is None else self._pack_chunk(cursor, table, chunk, parcels)
+        self._index(parcels)
         for alias in self.scheme.shards:
             self._deliver(alias, parcels[alias])
         if table is None:
@@ -88,7 +99,9 @@ class Mover:
         return Step(table.name, len(rows), changes, is_last=state.done)
 
     def empty(self) -> None:
-        """Delete the copies on every shard."""
+        """Delete the copies on every shard, and what was noted of their values."""
+        for table in self.tables:
+            indexing.empty(table, self.source)
         for alias in self.scheme.shards:
             with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
                 for table in reversed(self.tables):
@@ -102,9 +115,12 @@ class Mover:
 
     def _pack_changes(self, cursor: Any, parcels: Any) -> int:
         """Pack changed rows as they are now; those of rows that are yet to be copied come by themselves."""
-        changed = take_changes(cursor)
+        changed = take_changes(self.group, cursor)
+        count = sum(map(len, changed.values()))
         for table in self.tables:
-            ids, state = changed.get(table.name), self._state(table)
+            ids = changed.setdefault(table.name, set())
+            ids |= table.hanging_on(self.source, changed)  # they lie where their parent does now
+            state = self._state(table)
             if not ids:
                 continue
             for alias in self.scheme.shards:  # a row whose key was changed lies on another
@@ -114,7 +130,7 @@ class Mover:
                 if not state.done:
                     rows = rows.filter(pk__lte=table.id_of(state.last_id))
                 self._pack(cursor, table, rows, parcels)
-        return sum(map(len, changed.values()))
+        return count
 
     def _pack_chunk(self, cursor: Any, table: Table, chunk: int, parcels: Any) -> list[str]:
         rows, last = table.rows(self.source), self._state(table).last_id
@@ -127,12 +143,29 @@ class Mover:
 
     def _pack(self, cursor: Any, table: Table, rows: Any, parcels: Any) -> list[str]:
         """Sort rows by shard, unread; return their ids, as texts."""
-        ids, place = [], table.columns.index(table.pk) + 1
+        ids, place = [], table.columns.index(table.pk)
         for line in copied_out(cursor, rows, self.source):
             key, _, row = line.partition(b"\t")
-            parcels[self._home(table, key)][table.name].lines.append(row)
-            ids.append(text_of(line.split(b"\t")[place].rstrip(b"\n")))
+            parcel = parcels[self._home(table, key)][table.name]
+            parcel.lines.append(row)
+            values = row.removesuffix(b"\n").split(b"\t")
+            ids.append(text_of(values[place]))
+            if table.has_lookups:
+                texts = [None if value == NULL else text_of(value) for value in values]
+                named = dict(zip(table.columns, texts, strict=True))
+                parcel.entries += indexing.entries_of(table, text_of(key), named)
         return ids
+
+    def _index(self, parcels: dict[str, dict[str, Parcel]]) -> None:
+        for table in self.tables:
+            packed = [
+                parcels[alias][table.name]
+                for alias in self.scheme.shards
+                if table.name in parcels[alias]
+            ]
+            gone = {row for parcel in packed for row in parcel.gone}
+            entries = [entry for parcel in packed for entry in parcel.entries]
+            indexing.enter(table, gone, entries, self.source)
 
     def _home(self, table: Table, key: bytes) -> str:
         home = self._homes.get(key)
@@ -151,6 +184,16 @@ class Mover:
         packed = [(table, parcels[table.name]) for table in self.tables if table.name in parcels]
         if not packed:
             return
+        try:
+            self._replace(alias, packed)
+        except IntegrityError as error:
+            raise SplitRefused(
+                f"{alias} refuses rows: {str(error).strip()}. Either the row that they refer to has another shard key "
+                "than they have, or the constraint holds here and not there. Mend that, and run this again; what is "
+                "copied stays."
+            ) from error
+
+    def _replace(self, alias: str, packed: Sequence[tuple[Table, Parcel]]) -> None:
         quote = connections[alias].ops.quote_name
         with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
             for table, parcel in reversed(packed):

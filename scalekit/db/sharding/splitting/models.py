@@ -8,7 +8,7 @@ class SplitTable(models.Model):
 
     group = models.CharField(max_length=100, db_column="shard_group")
     table = models.CharField(max_length=100)
-    last_id = models.CharField(max_length=100, blank=True)  # rows up to here are copied
+    last_id = models.TextField(blank=True)  # rows up to here are copied
     copied = models.BigIntegerField(default=0)
     done = models.BooleanField(default=False)
     verified_at = models.DateTimeField(null=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
 
+from scalekit.db.sharding.splitting.models import SplitTable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,19 +27,29 @@ def obstacles(mover: Mover) -> Iterator[str]:
         )
         return
     if not mover.scheme.starts_on:
-        yield (
-            f"The group {mover.group!r} has its rows on the shards from the start. Add "
-            '"starts_on": "default" to its OPTIONS and deploy that first.'
-        )
+        yield began_on_shards(mover.group)
         return
+    states = {s.table for s in SplitTable.objects.using(mover.source).filter(group=mover.group)}
     for table in mover.tables:
         yield from _of_table(mover, table)
+        if table.name not in states:
+            yield from _of_copies(mover, table)
     yield from _of_references(mover)
+
+
+def began_on_shards(group: str) -> str:
+    return (
+        f"The group {group!r} has its rows on the shards. Had it none yet, you would add "
+        '"starts_on": "default" to its OPTIONS and deploy that first.'
+    )
 
 
 def _of_table(mover: Mover, table: Table) -> Iterator[str]:
     if not table.key:
         yield f"{table.model.__name__} names no shard key. Set shard_key."
+        return
+    if '"' in table.name:
+        yield f"{table.name}: tables with a schema in their name are not copied. Put it into search_path."
         return
     columns = {alias: _columns(alias, table) for alias in (mover.source, *mover.scheme.shards)}
     for alias, found in columns.items():
@@ -53,6 +65,16 @@ def _of_table(mover: Mover, table: Table) -> Iterator[str]:
             f"{null} rows of {table.name} have no shard key ({table.key}). Fill it in: "
             f"manage.py shard_tables backfill {table.model._meta.label} FIELD --from PATH."
         )
+
+
+def _of_copies(mover: Mover, table: Table) -> Iterator[str]:
+    """Nothing has been copied yet, so whatever is there was not put there by us, or by a run that was cancelled."""
+    for alias in mover.scheme.shards:
+        if _columns(alias, table) and table.model._base_manager.using(alias).exists():
+            yield (
+                f"{alias} has rows in {table.name} already. Look where they come from; manage.py shard_tables cancel "
+                f"{mover.group} deletes them."
+            )
 
 
 def _of_references(mover: Mover) -> Iterator[str]:

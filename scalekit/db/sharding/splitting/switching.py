@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import connections
+from django.db.backends.utils import truncate_name
 
 from scalekit.db.sharding.mapping.assigning import init_map, set_live
-from scalekit.db.sharding.splitting.capturing import pending
+from scalekit.db.sharding.splitting.capturing import LONGEST_NAME, pending
 from scalekit.db.sharding.splitting.locking import with_locks
 
 if TYPE_CHECKING:
@@ -25,17 +26,16 @@ SEQUENCE = "SELECT pg_get_serial_sequence(%s, %s)"
 FEW = 1_000  # changes that may be left when writers begin to wait
 ROUNDS = 20
 SUFFIX = "_unsharded"
-LONGEST_NAME = 63  # of PostgreSQL's identifiers
 
 
 def near(mover: Mover) -> bool:
     """Catch up until few changes are left; return whether that came about."""
     connection = connections[mover.source]
     for _ in range(ROUNDS):
-        if pending(connection) <= FEW:
+        if pending(mover.group, connection) <= FEW:
             return True
         mover.catch_up()
-    return pending(connection) <= FEW
+    return pending(mover.group, connection) <= FEW
 
 
 def switch(mover: Mover, patience: float) -> float:
@@ -51,10 +51,11 @@ def switch(mover: Mover, patience: float) -> float:
         cursor.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
         mover.carry(cursor, None, 0)
         _count_on(mover)
-        cursor.execute(SHARED)
+        functions = {name: quote(function) for name, function in _functions(mover.group).items()}
+        cursor.execute(SHARED.format(**functions))
         for table in mover.tables:
             tables = {"table": quote(table.name), "before": quote(before(table.name))}
-            cursor.execute(FOR_TABLE.format(**tables))
+            cursor.execute(FOR_TABLE.format(**tables, **functions))
         set_live(mover.group, version)
 
     return with_locks(mover.source, hand_over, patience)
@@ -62,19 +63,27 @@ def switch(mover: Mover, patience: float) -> float:
 
 def finish(mover: Mover) -> None:
     """Drop the tables as they were before. Their rows are gone for good."""
-    connection = connections[mover.source]
-    quote = connection.ops.quote_name
-    with transaction.atomic(using=mover.source), connection.cursor() as cursor:
+    quote = connections[mover.source].ops.quote_name
+
+    def drop(cursor: Any) -> None:
         for table in reversed(mover.tables):
             cursor.execute(f"DROP VIEW IF EXISTS {quote(table.name)}")
         for table in reversed(mover.tables):
             cursor.execute(f"DROP TABLE IF EXISTS {quote(before(table.name))}")
-        cursor.execute("DROP FUNCTION IF EXISTS scalekit_db_moved(), scalekit_db_moved_row()")
+        for function in _functions(mover.group).values():
+            cursor.execute(f"DROP FUNCTION IF EXISTS {quote(function)}()")
+
+    with_locks(mover.source, drop)
 
 
 def before(name: str) -> str:
     """Return the name of a table after its rows have moved."""
-    return name[: LONGEST_NAME - len(SUFFIX)] + SUFFIX
+    return truncate_name(name, LONGEST_NAME - len(SUFFIX)) + SUFFIX
+
+
+def _functions(group: str) -> dict[str, str]:
+    names = {"moved": f"scalekit_db_moved_{group}", "moved_row": f"scalekit_db_moved_row_{group}"}
+    return {key: truncate_name(name, LONGEST_NAME) for key, name in names.items()}
 
 
 def _count_on(mover: Mover) -> None:

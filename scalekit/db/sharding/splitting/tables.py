@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.models.constants import LOOKUP_SEP
 
-from scalekit.db.sharding.declarations import declared_group, key_path
+from scalekit.db.sharding.declarations import declared_group, key_path, pointed_at
 from scalekit.db.sharding.group_models import models_of
+from scalekit.db.sharding.lookup_index.claiming import lookup_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from django.db.models import Model
 
@@ -43,9 +44,30 @@ class Table:
     def rows_with(self, alias: str, ids: Iterable[Any]) -> models.QuerySet[Any]:
         return self.rows(alias).filter(pk__in=list(ids))
 
+    @property
+    def has_lookups(self) -> bool:
+        return bool(lookup_fields(self.model))
+
+    def hanging_on(self, alias: str, changed: Mapping[str, Collection[str]]) -> set[str]:
+        """Return the ids, as texts, of rows that have their key from one of the rows that are changed."""
+        name, _, rest = self.key.partition(LOOKUP_SEP)
+        parent: Any = self.model._meta.get_field(name).related_model if rest else None
+        ids = changed.get(parent._meta.db_table) if rest else None
+        if not ids:
+            return set()
+        rows = self.rows(alias).filter(
+            **{f"{name}__pk__in": [parent._meta.pk.to_python(i) for i in ids]}
+        )
+        return set(map(str, rows.order_by().values_list("pk", flat=True)))
+
     def id_of(self, text: str) -> Any:
         """Return the id that a text of the database names."""
         return self.model._meta.pk.to_python(text)
+
+    def slot_of(self, text: str) -> int | None:
+        """Return the slot that an id names, None for one from before that names none."""
+        pk: Any = pointed_at(self.model._meta.pk)
+        return pk.slot_of(pk.to_python(text)) if hasattr(pk, "slot_of") else None
 
 
 def tables_of(group: str) -> list[Table]:
