@@ -42,6 +42,10 @@ class Coordinator:
             if self._outcome(error) == Outcome.ROLLBACK:
                 self._undo()
                 raise
+            self._finish()
+            if not isinstance(error, Exception):  # an interrupt that came when all was decided
+                raise
+            return
         self._finish()
 
     def raise_unfinished(self) -> None:

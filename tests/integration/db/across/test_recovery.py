@@ -24,6 +24,7 @@ from scalekit.db.exceptions import (
 )
 from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.db.sharding.transactions import settling
+from scalekit.db.sharding.transactions.coordinating import Coordinator
 from scalekit.db.sharding.transactions.recovering import Unreached, recover
 from tests.db.databases import databases, sharding
 from tests.integration.db.across.conftest import SHARDS, entries_of, prepared
@@ -211,3 +212,17 @@ def test_what_was_left_prepared_is_found_by_a_check(across, keys, monkeypatch):
     monkeypatch.setattr("scalekit.db.sharding.transactions.checks.LATE", 0)
     leave_prepared(keys)
     assert ids_of_checks("shard_0") == ["scalekit.db.W050"]
+
+
+def test_an_interrupt_after_the_decision_leaves_all_committed(across, keys, monkeypatch):
+    decide = Coordinator._decide
+
+    def interrupted(coordinator):
+        decide(coordinator)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Coordinator, "_decide", interrupted)
+    with pytest.raises(KeyboardInterrupt), two_phase("users"):
+        write(keys)
+    assert counts() == (1, 1, 1)
+    assert prepared(across) == []
