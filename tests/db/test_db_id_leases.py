@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from django.db import DatabaseError, connections
 
@@ -108,13 +110,30 @@ def test_when_all_numbers_are_leased_ids_are_made_without_and_it_is_said(clock):
 
 
 def test_without_the_database_ids_are_made_all_the_same(clock, monkeypatch):
-    def unreachable(_):
+    def unreachable(*_, **__):
         raise DatabaseError("it is down")
 
     monkeypatch.setattr(leasing, "ask", unreachable)
     with captured_events("db_id_lease_failed") as events:
         assert isinstance(Leases(clock).share(1000), Everything)
     assert events[0].payload["error"] == "it is down"
+
+
+def test_where_no_thread_can_be_started_any_more_ids_are_made_all_the_same(clock, monkeypatch):
+    def shut_down(*_, **__):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(leasing, "ask", shut_down)
+    assert isinstance(Leases(clock).share(1000), Everything)
+
+
+def test_a_default_database_that_does_not_say_a_word_is_waited_for_a_moment_only(clock):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        entry = {"ENGINE": "django.db.backends.postgresql", "HOST": host, "PORT": port, "NAME": "x"}
+        with databases({"default": entry}), captured_events("db_id_lease_failed") as events:
+            assert isinstance(Leases(clock).share(1000), Everything)
+    assert "timeout" in events[0].payload["error"]
 
 
 def test_before_the_table_is_there_nothing_is_said(clock):

@@ -8,12 +8,13 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
-from django.db.models import F, Value
+from django.db.models import F, QuerySet, Value
 
 from scalekit.db import using_shard
 from scalekit.db.exceptions import LookupTaken, LookupUnsupported, SeveralShards, ShardKeyRequired
 from scalekit.db.models import ShardLookup
 from scalekit.db.sharding.checks import faults_of_model
+from scalekit.db.sharding.lookup_index.claiming import claimed_by_update
 from scalekit.db.sharding.slots import Slots
 from scalekit.testing.fakes import captured_events
 from tests.db.club_databases import club, club_databases, files
@@ -198,6 +199,15 @@ def test_an_update_of_several_rows_to_one_value_is_refused():
         club().Member.objects.filter(family=HERE).update(number=3)
     assert club().Member.objects.filter(family=HERE).update(number=None) == 2
     assert [field for field, _ in index()] == ["email", "email"]
+
+
+def test_a_row_that_comes_to_match_an_update_gets_no_value_that_it_has_not_taken():
+    rows = club().Member.objects.filter(family=HERE)
+    with claimed_by_update(rows, {"number": 7}) as found:
+        ann = member(HERE)  # after the look, before the UPDATE
+        assert QuerySet.update(found, number=7) == 0
+    assert club().Member.objects.get(email=EMAIL) == ann
+    member(THERE, "bob@example.org", number=7)
 
 
 def test_saving_what_has_not_changed_writes_nothing_to_the_index(django_assert_num_queries):

@@ -70,7 +70,7 @@ def test_a_sound_model_has_no_faults():
             "b": models.IntegerField(),
             "Meta": meta(unique_together=[("a", "b")]),
         },
-        lambda: {"one": models.OneToOneField(other(), models.DO_NOTHING, db_constraint=False)},
+        lambda: {"one": LooseForeignKey(other(), unique=True)},
     ],
     ids=["field", "id", "constraint", "expression", "together", "one to one"],
 )
@@ -169,10 +169,20 @@ def test_a_row_in_tables_that_live_apart_is_found():
         (["name"], {"name": models.TextField()}),
         (["owner"], {"owner": models.BigIntegerField(unique=True)}),
         (["id"], {}),
+        (["price"], {"price": models.DecimalField(max_digits=9, decimal_places=2, unique=True)}),
+        (["at"], {"at": models.DateTimeField(unique=True)}),
     ],
 )
 def test_what_cannot_be_looked_up_is_found(lookups, columns):
     assert faults(shard_lookups=lookups, **columns) == ["E038"]
+
+
+def test_a_column_of_a_parent_s_table_is_looked_up_there_alone():
+    code = models.TextField(unique=True)
+    parent = sharded_other(code=code, shard_lookups=["code"])
+    assert list(faults_of_model(parent)) == []
+    child = type("Child", (parent,), {"__module__": MODULE})
+    assert "scalekit.db.E038" in {fault.id for fault in faults_of_model(child)}
 
 
 def test_rows_that_lie_where_the_id_of_their_root_says_cannot_be_looked_up():
@@ -192,10 +202,18 @@ def test_relations_to_other_databases_are_found_unless_they_say_so():
     assert faults(to=models.ManyToManyField(there)) == ["E016"]
 
 
+def test_a_foreign_key_whose_joins_only_the_database_would_refuse_is_warned_of():
+    plain = {"on_delete": models.DO_NOTHING, "db_constraint": False}
+    assert faults(to=models.ForeignKey(other(), **plain)) == ["W038"]
+    outside = other(to=models.ForeignKey(sharded_other(), **plain))
+    assert [fault.id for fault in faults_of_model(outside)] == ["scalekit.db.W038"]
+    assert faults(to=models.ForeignKey(sharded_other(), **plain)) == []
+
+
 def test_relations_to_reference_tables_stay_on_the_shard():
     there = other(shard_reference=True)
     free = {"db_constraint": False}  # a row reaches the shards after it was committed
-    assert faults(to=models.ForeignKey(there, models.DO_NOTHING, **free)) == []
+    assert faults(to=LooseForeignKey(there)) == []
     assert faults(to=models.ForeignKey(there, models.DO_NOTHING)) == ["E016"]
     assert faults(to=models.ForeignKey(there, models.CASCADE, **free)) == ["E017"]
     assert faults(to=models.ManyToManyField(there, **free)) == []

@@ -45,8 +45,8 @@ class WritesRows(FetchesRows[M]):
         if key is not None and {key.name, key.attname} & kwargs.keys():
             raise key_is_fixed(self.model, key.name)
         self._check_values(kwargs)
-        with claimed_by_update(self, kwargs):
-            return super().update(**kwargs)
+        with claimed_by_update(self, kwargs) as rows:
+            return models.QuerySet.update(rows, **kwargs)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the rows of one shard, and what hangs on them there."""

@@ -11,12 +11,16 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from django.db import connections, transaction
+from django.db.models import Count
 
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import LookupTaken
 from scalekit.db.models import IdLease, ShardLookup
+from scalekit.db.sharding.id_leases import leasing
 from scalekit.db.sharding.ids import EPOCH_MS, TURNS, generator, milliseconds_of_id
 from scalekit.db.sharding.lookup_index import connecting
+from scalekit.db.sharding.mapping.connecting import own_connection
+from scalekit.testing.fakes import captured_events
 from tests.db.club_databases import club, club_databases, groups
 from tests.db.databases import rolled_back
 from tests.integration.db.conftest import entry
@@ -222,3 +226,37 @@ def test_a_transaction_on_default_that_is_rolled_back_keeps_the_lease(sharded_cl
     with rolled_back():
         member(families[0])
     assert IdLease.objects.count() == 1
+
+
+def test_a_table_of_leases_that_is_locked_is_waited_for_a_moment_only(
+    sharded_club, families, monkeypatch
+):
+    monkeypatch.setattr(leasing, "PATIENCE", 1)
+    with own_connection() as other, transaction_of(other):
+        other.cursor().execute("LOCK TABLE scalekit_db_idlease")
+        with captured_events("db_id_lease_failed") as events:
+            member(families[0])
+    assert "statement timeout" in events[0].payload["error"]
+
+
+@contextmanager
+def transaction_of(connection):
+    connection.cursor().execute("BEGIN")
+    yield
+    connection.cursor().execute("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda rows: rows.distinct(),
+        lambda rows: rows.values("id"),
+        lambda rows: rows.select_related("sport"),
+        lambda rows: rows.annotate(paid=Count("visits__paid")),
+    ],
+    ids=["distinct", "values", "outer join", "grouped"],
+)
+def test_a_query_that_cannot_be_locked_updates_a_value_all_the_same(sharded_club, families, kind):
+    ann = member(families[0])
+    assert kind(club().Member.objects.filter(family=families[0])).update(number=7) == 1
+    assert club().Member.objects.get(number=7) == ann

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scalekit.db.sharding.models import ShardedModel
 
 # What is no text that stays the same for ever: 1.0 and 1, 1.50 and 1.5, a date in two time zones.
-NO_KEYS = (
+SEVERAL_TEXTS = (
     models.FloatField,
     models.DecimalField,
     models.JSONField,
@@ -72,7 +72,7 @@ def _faults_of_key(model: type[ShardedModel]) -> Iterator[CheckMessage]:
                 id="scalekit.db.W037",
             )
     column: Any = pointed_at(key_path(model)[-1])
-    if isinstance(column, NO_KEYS) or getattr(column, "generated", False):
+    if isinstance(column, SEVERAL_TEXTS) or getattr(column, "generated", False):
         yield Error(
             f"{model.__name__}.shard_key cannot place a row for ever: {column} is a {type(column).__name__}.",
             hint="Write an integer, a text or a UUID as the key.",

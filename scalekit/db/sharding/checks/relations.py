@@ -14,6 +14,7 @@ from django.core.checks import (
 from django.db.models import DO_NOTHING
 
 from scalekit.db.sharding.declarations import declared_group, is_reference
+from scalekit.db.sharding.relations import LooseForeignKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,19 +34,29 @@ def faults_of_relations(model: type[Model]) -> Iterator[CheckMessage]:
         if field.remote_field.parent_link or not _live_apart(model, other):
             continue
         between = f"{model.__name__} and {other.__name__} {APART}"
-        if field.db_constraint:
+        has_constraint = field.db_constraint
+        cascades = field.remote_field.on_delete is not DO_NOTHING
+        if has_constraint:
             yield Error(
                 f"{field} has a constraint between databases: {between}.",
                 hint="Write a LooseForeignKey (from scalekit.db), or keep the other row's id in a column.",
                 obj=field,
                 id="scalekit.db.E016",
             )
-        if field.remote_field.on_delete is not DO_NOTHING:
+        if cascades:
             yield Error(
                 f"{field} would delete or change rows of another database: {between}.",
                 hint="Write on_delete=models.DO_NOTHING and delete what is left over by yourself.",
                 obj=field,
                 id="scalekit.db.E017",
+            )
+        if not (has_constraint or cascades or isinstance(field, LooseForeignKey)):
+            yield Warning(
+                f"{field} lets queries on an unsharded model join rows of shards, which fails only in the database, or "
+                f"finds what an old table there has: {between}.",
+                hint="Write a LooseForeignKey (from scalekit.db), which refuses such joins when the query is built.",
+                obj=field,
+                id="scalekit.db.W038",
             )
 
 

@@ -11,6 +11,7 @@ from django.db import connections, models
 from django.db.models.expressions import F
 
 from scalekit.db.conf import schemes, settings
+from scalekit.db.sharding.checks.declaring import SEVERAL_TEXTS
 from scalekit.db.sharding.declarations import (
     declaration_of,
     declared_group,
@@ -76,11 +77,19 @@ def _why_not_looked_up(model: type[ShardedModel], name: str) -> str:
         return "is no column of it"
     if field.is_relation or not field.concrete:
         return "is a relation"
-    if not declaration_of(model).path:
-        return "is of rows without a key: they lie where the id of another row says"
-    if field.primary_key or field == declaration_of(model).own_key:
-        return "names the shard by itself"
-    return "" if field.unique else "is not unique=True"
+    home, key = field.model._meta.concrete_model, declaration_of(model)
+    reasons = {
+        f"is a {type(field).__name__}: equal values may be different texts": isinstance(
+            field, SEVERAL_TEXTS
+        ),
+        f"is in the table of {field.model.__name__}, whose other rows have an index of their own": (
+            home is not model._meta.concrete_model
+        ),
+        "is of rows without a key: they lie where the id of another row says": not key.path,
+        "names the shard by itself": field.primary_key or field == key.own_key,
+        "is not unique=True": not field.unique,
+    }
+    return next((why for why, holds in reasons.items() if holds), "")
 
 
 def _unique(model: type[ShardedModel]) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, Error, IntegrityError, connections
 
 from scalekit.db.conf import settings
 from scalekit.db.events import ID_LEASE_FAILED
@@ -31,6 +31,7 @@ READ, TAKE, EXTEND, INSERT = (
 TABLE = "scalekit_db_idlease"
 TRIES = 50  # to take a number that others are after too
 AGAIN_MS = 5000  # until which a process that got none makes ids without
+PATIENCE = 2  # seconds to connect, and for the statements: all who need an id wait
 
 
 class Leases:
@@ -50,13 +51,15 @@ class Leases:
         if not is_leasing():
             return Everything(last=ms + AGAIN_MS)
         try:
-            self._lease = ask(lambda connection: self._leased(connection, ms))
-        except DatabaseError as error:
+            self._lease = ask(lambda connection: self._leased(connection, ms), patience=PATIENCE)
+        except (Error, RuntimeError) as error:  # the latter where no thread can be started any more
             self._lease = None
             ID_LEASE_FAILED.emit(error=str(error).strip())
         return self._lease or Everything(last=ms + AGAIN_MS)
 
     def _leased(self, connection: Any, ms: int) -> Lease | None:
+        if connection.vendor == "postgresql":
+            _execute(connection, f"SET statement_timeout = {PATIENCE * 1000}", [])
         if TABLE not in connection.introspection.table_names():
             return None  # before `migrate`
         return self._extended(connection, ms) or self._taken(connection, ms)

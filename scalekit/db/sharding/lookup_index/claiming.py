@@ -91,28 +91,40 @@ def claimed_in_bulk(
 
 
 @contextmanager
-def claimed_by_update(rows: QuerySet[Any], values: dict[str, Any]) -> Iterator[None]:
-    """Take the new value for the row that an ``update()`` changes. Raises `LookupTaken` for several rows."""
+def claimed_by_update(rows: QuerySet[Any], values: dict[str, Any]) -> Iterator[QuerySet[Any]]:
+    """Take the new value for the row that an ``update()`` changes. Raises `LookupTaken` for several rows.
+
+    Gives the rows to update: those that were found, since another that comes to match would get a value not taken.
+    """
     model: type[Model] = rows.model
     fields = [f for f in lookup_fields(model) if f.name in values]
     if not fields or group_of(model) is None or _in_bulk.get():
-        yield
+        yield rows
         return
     there: Any = rows.all()
     there._for_write = True
     home = there.db
     with transaction.atomic(using=home):
-        locks = connections[home].features.has_select_for_update
-        found = list(there.select_for_update() if locks else there)
+        found = _locked(rows, home)
         for row in found:
             for field in fields:
                 setattr(row, field.attname, values[field.name])
-        several = next((f for f in fields if len(found) > 1 and values[f.name] is not None), None)
-        if several is not None:
-            msg = f"{len(found)} rows would all have {several.name} = {values[several.name]!r}."
-            raise LookupTaken(msg)
+        there = rows.using(home)
+        valued = next((f for f in fields if values[f.name] is not None), None)
+        if valued is not None:
+            if len(found) > 1:
+                msg = f"{len(found)} rows would all have {valued.name} = {values[valued.name]!r}."
+                raise LookupTaken(msg)
+            there = there.filter(pk__in=[row.pk for row in found])
         with claimed(found, home, [field.name for field in fields]):
-            yield
+            yield there
+
+
+def _locked(rows: QuerySet[Any], home: str) -> list[Any]:
+    """Return the rows of a query of any kind: those that join, group or are DISTINCT cannot be locked themselves."""
+    plain = rows.model._base_manager.using(home).filter(pk__in=rows.using(home).values("pk"))
+    locks = connections[home].features.has_select_for_update
+    return list(plain.select_for_update() if locks else plain)
 
 
 def check_bulk(model: type[Model], *args: Any, **kwargs: Any) -> None:

@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PATIENCE = (
+    10  # seconds for a server to answer, where the settings say nothing; libpq would wait for ever
+)
+
 
 @contextmanager
-def own_connection(alias: str = DEFAULT_DB_ALIAS) -> Iterator[Any]:
+def own_connection(alias: str = DEFAULT_DB_ALIAS, *, patience: int = PATIENCE) -> Iterator[Any]:
     """Open a connection for this block and thread alone, outside the pool, which may be used up by waiters."""
     known = connections[alias].settings_dict
     options = {name: value for name, value in known["OPTIONS"].items() if name != "pool"}
+    if connections[alias].vendor == "postgresql":
+        options.setdefault("connect_timeout", patience)
     wrapper: Any = load_backend(known["ENGINE"])
     connection = wrapper.DatabaseWrapper({**known, "OPTIONS": options}, alias)
     try:
@@ -33,13 +39,13 @@ def own_connection(alias: str = DEFAULT_DB_ALIAS) -> Iterator[Any]:
             connection.connection.close()
 
 
-def ask(function: Callable[[Any], T]) -> T:
+def ask(function: Callable[[Any], T], *, patience: int = PATIENCE) -> T:
     """Return ``function(connection)``, called in a thread of its own.
 
     The caller's connection may be inside a transaction, or broken; and in an event loop it has none.
     """
     with ThreadPoolExecutor(1, "scalekit-shard-map") as thread:
-        return thread.submit(_ask_here, function).result()
+        return thread.submit(_ask_here, function, patience).result()
 
 
 def ask_at_hand(function: Callable[[Any], T]) -> T:
@@ -51,6 +57,6 @@ def ask_at_hand(function: Callable[[Any], T]) -> T:
     return ask(function)
 
 
-def _ask_here(function: Callable[[Any], T]) -> T:
-    with own_connection() as connection:
+def _ask_here(function: Callable[[Any], T], patience: int) -> T:
+    with own_connection(patience=patience) as connection:
         return function(connection)
