@@ -14,7 +14,7 @@ from scalekit.db.servers import read_alias
 from scalekit.db.sharding.declarations import group_of
 from scalekit.db.sharding.finding import FindsShard, M
 from scalekit.db.sharding.lookups import named_by
-from scalekit.db.sharding.mapping.staleness import is_stale, retry_when_stale
+from scalekit.db.sharding.mapping.staleness import retry_after
 from scalekit.db.sharding.parallel import run_on_shards
 from scalekit.db.sharding.prefetching import is_spread, prefetch_shards, prefetching_for
 from scalekit.db.sharding.refusals import limited_over_shards
@@ -37,9 +37,7 @@ class FetchesRows(FindsShard[M]):
         try:
             super()._fetch_all()
         except DatabaseError as error:
-            if not is_stale(error):
-                raise
-            retry_when_stale(super()._fetch_all)
+            retry_after(error, super()._fetch_all)
 
     def _fetch_prefetched(self) -> None:
         """Fetch what hangs on rows of several shards from each of these; leave all else to Django."""
@@ -80,6 +78,22 @@ class FetchesRows(FindsShard[M]):
             super()._prefetch_related_objects()  # type: ignore[misc]  # not in the stubs
 
     def _iterator(self, use_chunked_fetch: bool, chunk_size: int | None) -> Iterator[Any]:
+        """Yield rows; from where they have moved to, if that shows before the first."""
+        rows = self._streamed(use_chunked_fetch, chunk_size)
+
+        def begin_again() -> list[Any]:
+            nonlocal rows
+            rows = self._streamed(use_chunked_fetch, chunk_size)
+            return list(islice(rows, 1))
+
+        try:
+            first = list(islice(rows, 1))
+        except DatabaseError as error:
+            first = retry_after(error, begin_again)
+        yield from first
+        yield from rows
+
+    def _streamed(self, use_chunked_fetch: bool, chunk_size: int | None) -> Iterator[Any]:
         group = group_of(self.model)
         if group is None or not self._prefetch_related_lookups or chunk_size is None:
             yield from super()._iterator(use_chunked_fetch, chunk_size)  # type: ignore[misc]  # not in the stubs

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 from django.db import connections
-from django.db.models import Avg, Count, StdDev, Sum
+from django.db.models import Avg, Count, Max, StdDev, Sum
+from django.db.models.functions import Lower
 from django.test import override_settings
 
 from scalekit.db.exceptions import ShardFailed
@@ -76,6 +77,8 @@ def test_a_frozen_or_dead_shard_is_named_or_left_out(fragile):
     servers["shard_0"].kill()
     with pytest.raises(ShardFailed):
         orders.scatter(partial=True).count()
+    with pytest.raises(ShardFailed):
+        list(orders.scatter(partial=True).iterator())
 
 
 def test_threads_hand_their_connections_back(orders, sharded):
@@ -107,6 +110,24 @@ def test_a_stream_holds_a_few_chunks_and_not_the_rows(orders, sharded):
         tracemalloc.stop()
     assert count == 100_042
     assert peak < 10_000_000  # all rows at once are some 30 MB
+
+
+def test_the_greatest_text_of_a_joined_or_computed_column(orders):
+    from tests.db.shop.models import Line
+
+    for order in orders.scatter():
+        orders.filter(pk=order.pk).update(note=f"N{order.items:02}")
+        order.lines.create(customer_id=order.customer_id)
+    assert Line.objects.scatter().aggregate(n=Max("order__note")) == {"n": "N40"}
+    lowered = orders.scatter().annotate(lowered=Lower("note"))
+    assert lowered.aggregate(n=Max("lowered")) == {"n": "n40"}
+
+
+def test_distinct_on_is_counted_with_an_order_and_without(orders):
+    orders.scatter().filter(items__gt=30).update(items=30)
+    assert orders.scatter().distinct("items").count() == 30
+    rows = orders.scatter().order_by("items", "-customer_id").distinct("items")
+    assert (rows.count(), rows[3:].count(), list(rows)[-1].customer_id) == (30, 27, 40)
 
 
 def test_decimals_and_averages_have_the_digits_of_the_database(orders, sharded):

@@ -46,6 +46,16 @@ def retry_when_stale(function: Callable[[], T]) -> T:
         raise (ShardMapStale() if is_stale(error) else error) from error.__cause__
 
 
+def retry_after(error: DatabaseError, function: Callable[[], T]) -> T:
+    """Go on as `retry_when_stale` does after `error` of a first attempt that was made without it."""
+    if not is_stale(error):
+        raise error
+    _reload()
+    if _in_transaction():
+        raise ShardMapStale from error
+    return retry_when_stale(function)
+
+
 def is_stale(error: BaseException) -> bool:
     """Return whether a shard has refused a statement because its slot has moved."""
     # The first is that of a transaction inside a call, which has ended with it.

@@ -52,25 +52,32 @@ def _of_table(mover: Mover, table: Table) -> Iterator[str]:
         yield f"{table.name}: tables with a schema in their name are not copied. Put it into search_path."
         return
     columns = {alias: _columns(alias, table) for alias in (mover.source, *mover.scheme.shards)}
-    for alias, found in columns.items():
-        missing = [column for column in table.columns if column not in found]
+    lacking = {alias: set(table.columns) - found for alias, found in columns.items()}
+    for alias, missing in lacking.items():
         if missing:
             yield (
-                f"{table.name} on {alias} has no {', '.join(missing)}. Run manage.py "
+                f"{table.name} on {alias} has no {', '.join(sorted(missing))}. Run manage.py "
                 + ("migrate." if alias == mover.source else "migrate_shards.")
             )
-    null = table.rows(mover.source).filter(**{f"{table.key}__isnull": True}).count()
-    if null and not any(c for c in columns.values() if not c):
+    lost = 0 if any(lacking.values()) else _keyless(mover.source, table)
+    if lost:
         yield (
-            f"{null} rows of {table.name} have no shard key ({table.key}). Fill it in: "
+            f"{lost} rows of {table.name} have no shard key ({table.key}), or hang on none that is there. Fill it in: "
             f"manage.py shard_tables backfill {table.model._meta.label} FIELD --from PATH."
         )
+
+
+def _keyless(alias: str, table: Table) -> int:
+    """Count the rows whose key is NULL, and those that a join with the row that has the key leaves out."""
+    rows = table.rows(alias)
+    left_out = models.QuerySet(table.model, using=alias).count() - rows.count()
+    return left_out + rows.filter(**{f"{table.key}__isnull": True}).count()
 
 
 def _of_copies(mover: Mover, table: Table) -> Iterator[str]:
     """Nothing has been copied yet, so whatever is there was not put there by us, or by a run that was cancelled."""
     for alias in mover.scheme.shards:
-        if _columns(alias, table) and table.model._base_manager.using(alias).exists():
+        if _columns(alias, table) and models.QuerySet(table.model, using=alias).exists():
             yield (
                 f"{alias} has rows in {table.name} already. Look where they come from; manage.py shard_tables cancel "
                 f"{mover.group} deletes them."

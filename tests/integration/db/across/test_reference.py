@@ -25,6 +25,7 @@ from tests.integration.db.conftest import entry
 pytestmark = pytest.mark.servers
 
 SHARDS = ("shard_0", "shard_1")
+TABLES = "market_region, market_currency, market_currency_accepted_in"
 
 
 @pytest.fixture(scope="module")
@@ -37,35 +38,50 @@ def servers(scalekit_topology, across_server):
     }
 
 
-@pytest.fixture
-def market(servers, shop):
+@pytest.fixture(scope="module")
+def entries(servers):
+    """Create the databases, once for all tests of this module."""
     name = {alias: f"market_{alias}" for alias in servers}
     for alias, server in servers.items():
-        _drop(server, name[alias])
         server.create_database(name[alias])
-    entries = {alias: entry(server, NAME=name[alias]) for alias, server in servers.items()}
-    apps = [*settings.INSTALLED_APPS, "tests.db.market"]
-    with (
-        override_settings(INSTALLED_APPS=apps),
-        databases(entries, SCALEKIT_DB_SHARDING=sharding(*SHARDS)),
-    ):
-        create_tables("default", *SHARDS, app="market")
-        yield
-        connections.close_all()
+    yield {alias: entry(server, NAME=name[alias]) for alias, server in servers.items()}
     for alias in (*SHARDS, "default"):
         _drop(servers[alias], name[alias])
 
 
 @pytest.fixture
+def market(entries, shop):
+    """Tables without rows, and whatever replication the last test has left."""
+    apps = [*settings.INSTALLED_APPS, "tests.db.market"]
+    with (
+        override_settings(INSTALLED_APPS=apps),
+        databases(entries, SCALEKIT_DB_SHARDING=sharding(*SHARDS)),
+    ):
+        if not connections["default"].introspection.table_names():
+            create_tables("default", *SHARDS, app="market")
+        sql("default", f"TRUNCATE {TABLES}")
+        yield
+        connections.close_all()
+
+
+@pytest.fixture
+def apart(market):
+    """Nothing is replicated."""
+    run("drop")
+    for alias in SHARDS:
+        sql(alias, f"TRUNCATE {TABLES}")
+
+
+@pytest.fixture
 def replicated(market):
-    currency("EUR")
+    """Both shards follow `default`, which has one row."""
     run("setup")
+    currency("EUR")
+    assert_converges()
 
 
 def _drop(server, database):
     """Drop a database, and first what of replication is in it."""
-    if not server.value("SELECT count(*) FROM pg_database WHERE datname = %s", [database]):
-        return
     for (name,) in server.execute("SELECT subname FROM pg_subscription", database=database):
         for what in ("DISABLE", "SET (slot_name = NONE)"):
             server.execute(f"ALTER SUBSCRIPTION {name} {what}", database=database)
@@ -107,7 +123,9 @@ def sql(alias, statement, params=None):
         cursor.execute(statement, params)
 
 
-def test_setup_brings_what_is_there_and_lets_shards_follow(replicated):
+def test_setup_brings_what_is_there_and_lets_shards_follow(apart):
+    currency("EUR")
+    run("setup")
     assert rows("shard_0") == rows("shard_1") == rows("default") != []
     assert "follows already" in run("setup")
     assert {state_of(alias).problem for alias in SHARDS} == {""}
@@ -228,6 +246,8 @@ def test_a_column_that_comes_to_the_shards_later_delays_them_and_loses_nothing(r
     for alias in SHARDS:
         sql(alias, "ALTER TABLE market_currency ADD symbol text")
     assert_converges()
+    for alias in ("default", *SHARDS):
+        sql(alias, "ALTER TABLE market_currency DROP symbol")
 
 
 def wait_for(condition, seconds=20):
@@ -285,11 +305,14 @@ def test_readers_never_see_an_empty_copy_while_it_is_made_anew(servers, replicat
     assert_converges()
 
 
-def test_a_setup_that_fails_leaves_no_slot_behind(servers, market):
+def test_a_setup_that_fails_leaves_no_slot_behind(apart):
     currency("EUR")
-    sql("shard_1", "DROP TABLE market_currency CASCADE")
-    with pytest.raises(CommandError, match="shard_1 failed"):
-        run("setup")
+    sql("shard_1", "ALTER TABLE market_currency RENAME TO market_away")
+    try:
+        with pytest.raises(CommandError, match="shard_1 failed"):
+            run("setup")
+    finally:
+        sql("shard_1", "ALTER TABLE market_away RENAME TO market_currency")
     assert state_of("shard_0").problem == ""
     assert state_of("shard_1").wal_status == ""
 
@@ -308,7 +331,7 @@ def test_drop_ends_it_and_the_rows_stay(servers, replicated):
     assert_converges()
 
 
-def test_what_nobody_has_set_up_is_found_by_a_check(market):
+def test_what_nobody_has_set_up_is_found_by_a_check(apart):
     assert "scalekit.db.W053" in ids_of_checks()
     run("setup")
     assert ids_of_checks().isdisjoint({"scalekit.db.W053", "scalekit.db.W054"})

@@ -7,115 +7,24 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connections, transaction
-from django.db.models import QuerySet
 
 from scalekit.db.conf import schemes
-from scalekit.db.sharding.splitting.capturing import is_capturing, start_capturing
-from scalekit.db.sharding.splitting.copying import Mover, text_of
-from scalekit.db.sharding.splitting.tables import tables_of
-from scalekit.db.sharding.splitting.verifying import Verifier
-from tests.db.databases import create_tables, databases
-from tests.integration.db.conftest import NAME, entry
-
-CUSTOMERS = 40
-EMPTY = "shop_before_split"
-APPS = ["scalekit.db", "tests.db.shop"]
-
-
-def shop():
-    from tests.db.shop import models
-
-    return models
-
-
-def rows(model, alias):
-    """Return the rows of a model on one database, whatever the router says."""
-    return QuerySet(model, using=alias)
-
-
-@pytest.fixture(scope="module")
-def servers(postgres_primary, postgres_shards, django_db_blocker):
-    """The servers by alias, each with a database that has the tables and no rows."""
-    servers = {"default": postgres_primary} | {s.name: s for s in postgres_shards}
-    for server in servers.values():
-        server.execute(f"DROP DATABASE IF EXISTS {EMPTY} WITH (FORCE)")
-        server.create_database(EMPTY)
-    entries = {alias: entry(server, NAME=EMPTY) for alias, server in servers.items()}
-    with django_db_blocker.unblock(), databases(entries, INSTALLED_APPS=APPS):
-        create_tables("default", app="scalekit_db")
-        create_tables(*entries)
-    return servers
-
-
-@pytest.fixture
-def configuration(servers, postgres_shards):
-    """DATABASES and the group's setting, with the tables everywhere and rows on default alone."""
-    for server in servers.values():
-        server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {NAME} TEMPLATE {EMPTY}")
-    options = {"shards": [s.name for s in postgres_shards], "slots": 64, "starts_on": "default"}
-    sharding = {"users": {"BACKEND": "scalekit.db.sharding.slots.Slots", "OPTIONS": options}}
-    entries = {alias: entry(server) for alias, server in servers.items()}
-    with databases(entries, SCALEKIT_DB_SHARDING=sharding, INSTALLED_APPS=APPS):
-        yield entries, sharding
-        for alias in entries:
-            connections[alias].close()
-
-
-@pytest.fixture
-def site(configuration):
-    """Orders with counted ids as before, with what hangs on them."""
-    models = shop()
-    models.Order.objects.bulk_create(
-        models.Order(id=n, customer_id=n % CUSTOMERS, note=f"{n}\ta\\b", items=n)
-        for n in range(1, 201)
-    )
-    for n in range(1, 101):
-        models.Line.objects.create(id=n, customer_id=n % CUSTOMERS, order_id=n, amount=n)
-    for n in range(1, 21):
-        models.Gift.objects.create(id=n, order_id=n)
-        album = models.Album.objects.create(id=n, customer_id=n % CUSTOMERS)
-        album.orders.add(models.Order.objects.get(pk=n))
-        review = models.Review.objects.create(customer_id=n)
-        models.Reply.objects.create(customer_id=n, review=review)
-    return configuration
-
-
-def mover():
-    return Mover("users", schemes["users"], tables_of("users"), "default")
-
-
-def captured():
-    found = mover()
-    start_capturing("users", found.tables, connections["default"])
-    return found
-
-
-def run(*arguments):
-    out = StringIO()
-    call_command("shard_tables", *arguments, stdout=out, stderr=StringIO(), no_color=True)
-    return out.getvalue()
-
-
-def places(model):
-    """Return id -> the shards that have it."""
-    found = {}
-    for alias in schemes["users"].shards:
-        for pk in rows(model, alias).values_list("pk", flat=True):
-            found.setdefault(pk, []).append(alias)
-    return found
-
-
-def differences(found):
-    verifier = Verifier(found)
-    for _ in verifier.walk(chunk=30):
-        pass
-    return [(d.table, d.row, d.what) for d in verifier.differences]
+from scalekit.db.sharding.splitting.capturing import is_capturing
+from scalekit.db.sharding.splitting.copying import text_of
+from tests.integration.db.splitting.site import (
+    CUSTOMERS,
+    captured,
+    differences,
+    mover,
+    places,
+    rows,
+    run,
+    shop,
+)
 
 
 def test_every_row_arrives_on_the_shard_of_its_key_and_nowhere_else(site):
@@ -181,7 +90,7 @@ def test_a_copying_that_is_killed_again_and_again_comes_to_its_end(site):
     found = captured()
     entries, sharding = site
     command = [
-        sys.executable, "-m", "tests.integration.db.splitting_mover",
+        sys.executable, "-m", "tests.integration.db.splitting.mover_process",
         json.dumps(entries), json.dumps(sharding),
     ]  # fmt: skip
     for lives in (1, 3, 4):
@@ -300,7 +209,7 @@ def test_an_id_from_before_is_found_without_a_key(site):
 def test_writers_that_never_heard_of_the_switch_lose_nothing(site):
     entries, sharding = site
     command = [
-        sys.executable, "-m", "tests.integration.db.splitting_writer",
+        sys.executable, "-m", "tests.integration.db.splitting.writer_process",
         json.dumps(entries), json.dumps(sharding),
     ]  # fmt: skip
     writers = [
