@@ -30,7 +30,7 @@ TEXT = (models.CharField, models.TextField)
 
 def incomparable(expression: Any) -> str:
     """Return why the values of an expression cannot be compared outside of the database; empty if they can."""
-    if any(getattr(node, "contains_over_clause", False) for node in expression.flatten()):
+    if expression.contains_over_clause:
         return "a window sees the rows of one shard alone"
     field = _field_of(expression)
     kind = type(field).__name__
@@ -48,13 +48,12 @@ def require_sortable(model: Any, sort: Sort, expression: Any) -> None:
         raise cannot_order(model, label(sort), why)
 
 
-def require_comparable(rows: Any, sort: Sort, expression: Any, judges: Judges) -> None:
-    """Raise `ScatterUnsupported` for what only the database can tell apart."""
+def require_comparable(rows: Any, sort: Sort, expression: Any, judges: Judges) -> Order:
+    """Return how values are compared. Raises `ScatterUnsupported` for what only the database can tell apart."""
     why = incomparable(expression)
     if why:
         raise cannot_tell_apart(rows.model, label(sort), why)
-    if isinstance(_field_of(expression), TEXT):
-        order_of(rows, sort, expression, judges, same=True)
+    return order_of(rows, sort, expression, judges, same=True)
 
 
 def order_of(

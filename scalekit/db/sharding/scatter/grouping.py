@@ -11,6 +11,7 @@ from django.db.models.aggregates import Aggregate
 from django.db.models.expressions import Col, Ref
 from django.db.models.functions import Coalesce
 from django.db.models.query import ValuesListIterable
+from django.db.models.sql.constants import LOUTER
 
 from scalekit.db.sharding.declarations import declaration_of, declared_group, pointed_at
 from scalekit.db.sharding.scatter import shapes
@@ -47,9 +48,19 @@ def _meant(key: Any) -> Any:
     return key.source if isinstance(key, Ref) else key  # type: ignore[attr-defined]  # not in the stubs
 
 
-def lie_together(keys: Sequence[Any], group: str) -> bool:
+def lie_together(rows: Any) -> bool:
     """Return whether all rows of a group of rows are on one shard, since one of the keys says which."""
-    return any(isinstance(key, Col) and names_shard(key.target, group) for key in keys)
+    return any(
+        isinstance(key, Col)
+        and names_shard(key.target, rows.group)
+        and not _may_be_null(rows.query, key)
+        for key in keys_of(rows)
+    )
+
+
+def _may_be_null(query: Any, column: Any) -> bool:
+    """Return whether a column is NULL in some rows, which lie on any shard."""
+    return bool(column.target.null or query.alias_map[column.alias].join_type == LOUTER)
 
 
 def names_shard(field: Any, group: str) -> bool:
@@ -117,8 +128,7 @@ class Grouping:
 
     def merged(self, found: Mapping[str, Sequence[tuple[Any, ...]]]) -> list[Any]:
         """Return the groups, sorted, sliced and in the shape that was asked for."""
-        for key in self.keys:
-            require_comparable(self.part, Sort(key), key, self.judges)
+        ties = [require_comparable(self.part, Sort(key), key, self.judges) for key in self.keys]
         width = len(self.keys)
         parts: dict[Any, list[tuple[Any, ...]]] = {}
         for rows in found.values():
@@ -127,7 +137,7 @@ class Grouping:
                 parts.setdefault(same, []).append(row)
         groups = list(parts.values())
         values = self._values(groups)
-        places = self._sorted(values, len(groups))[self.start : self.stop]
+        places = self._sorted(values, groups, ties)[self.start : self.stop]
         tuples = [tuple(values[name][place] for name in self.names) for place in places]
         return shapes.shape_of(self.rows, self.names)(tuples)
 
@@ -145,11 +155,15 @@ class Grouping:
                 values[name] = [rows[0][column.key] for rows in groups]
         return values
 
-    def _sorted(self, values: Mapping[str, list[Any]], count: int) -> Sequence[int]:
-        if not self.sorts or not count:
-            return range(count)
+    def _sorted(
+        self, values: Mapping[str, list[Any]], groups: Sequence[Any], ties: Sequence[Order]
+    ) -> Sequence[int]:
+        if not groups:
+            return ()
         orders = [self._order_of_sort(sort) for sort in self.sorts]
-        return in_order([values[sort.name] for sort in self.sorts], orders)
+        columns = [values[sort.name] for sort in self.sorts]
+        columns += [[rows[0][place] for rows in groups] for place in range(len(ties))]
+        return in_order(columns, [*orders, *ties])
 
     def _order_of_sort(self, sort: Sort) -> Order:
         column = self.columns[sort.name]
@@ -188,7 +202,7 @@ def aggregate_of(name: str, expression: Any) -> tuple[Any, Any]:
         expression, value = expression.source_expressions
         if not hasattr(value, "value"):
             raise cannot_aggregate(name, "its default is no plain value", "Set it in Python.")
-        default = value.value
+        default = expression.output_field.to_python(value.value)
     if not isinstance(expression, Aggregate):
         why = "it is made of several values of a group, or of none that the group has"
         raise cannot_aggregate(name, why, "Ask for each aggregate by itself and compute in Python.")

@@ -12,7 +12,7 @@ from django.db import connections
 from django.db.models import F, Q
 
 from scalekit.db.exceptions import CursorInvalid
-from scalekit.db.sharding.scatter.ordering import Sort, sorts_of, sorts_of_id, until_unique
+from scalekit.db.sharding.scatter.ordering import Sort, sorts_of, sorts_of_id, with_ties
 from scalekit.db.sharding.scatter.refusals import cannot_order
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def sorts_to_page_by(rows: Any) -> tuple[Sort, ...]:
     ties = sorts_of_id(rows.model)
     if not rows.query.standard_ordering:
         ties = tuple(sort.reversed() for sort in ties)
-    sorts = until_unique((*sorts_of(rows.query), *ties), rows.model)
+    sorts = with_ties(sorts_of(rows.query), ties, rows.model)
     for sort in sorts:
         if not sort.name:
             raise cannot_order(rows.model, sort.expression, "after() needs columns or annotations")

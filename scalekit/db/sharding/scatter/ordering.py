@@ -65,18 +65,19 @@ def sorts_of_id(model: type[Model]) -> tuple[Sort, ...]:
     return tuple(Sort(F(field.attname)) for field in model._meta.pk_fields)
 
 
-def until_unique(sorts: Iterable[Sort], model: type[Model]) -> tuple[Sort, ...]:
-    """Leave out what follows the primary key, and what stands there twice: they decide nothing."""
-    kept: list[Sort] = []
+def with_ties(own: Iterable[Sort], ties: Iterable[Sort], model: type[Model]) -> tuple[Sort, ...]:
+    """Return an order in which `ties` decide what is left open, without what stands there twice.
+
+    What follows the primary key decides nothing, but it may join, and then there are more rows.
+    """
+    kept: dict[Any, Sort] = {}
+    for sort in own:
+        kept.setdefault(sort.name or id(sort), sort)
     fields = model._meta.pk_fields
-    alone = {"pk", fields[0].attname} if len(fields) == 1 else set()
-    for sort in sorts:
-        if sort.name and sort.name in {other.name for other in kept}:
-            continue
-        kept.append(sort)
-        if sort.name in alone:
-            break
-    return tuple(kept)
+    if len(fields) > 1 or not {"pk", fields[0].attname} & set(kept):
+        for sort in ties:
+            kept.setdefault(sort.name or id(sort), sort)
+    return tuple(kept.values())
 
 
 def _sorts(query: Query, model: type[Model], item: Any) -> Iterator[Sort]:

@@ -12,7 +12,7 @@ from django.db.models.query import ValuesListIterable
 
 from scalekit.db.sharding.scatter import shapes
 from scalekit.db.sharding.scatter.comparing import order_of, require_sortable
-from scalekit.db.sharding.scatter.ordering import Sort, sorts_of, sorts_of_id, until_unique
+from scalekit.db.sharding.scatter.ordering import Sort, sorts_of, sorts_of_id, with_ties
 from scalekit.db.sharding.scatter.sorting import Chunk
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def plan_of(rows: Any, part: Any, ties: Sequence[Sort] | None = None) -> Plan:
     `ties` decide between rows that are otherwise equal, and tell them apart; by default the id does.
     """
     query, names = part.query, shapes.names_of(rows)
-    sorts = until_unique((*sorts_of(query), *_ties(rows, names, ties)), rows.model)
+    own = sorts_of(query) or tuple(Sort(F(name)) for name in query.distinct_fields)
+    sorts = with_ties(own, _ties(rows, names, ties), rows.model)
     same = len(query.distinct_fields) or (len(sorts) if _repeats(query, names) else 0)
     keys, added = _keys(rows, part, sorts, names)
     start, stop = query.low_mark, query.high_mark

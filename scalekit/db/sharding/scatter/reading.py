@@ -69,7 +69,7 @@ def asked(rows: Any, ask: Callable[[Any], T], verb: str) -> dict[str, T]:
 def rows_of(rows: Any) -> list[Any]:
     """Return all rows, merged."""
     servers = servers_of(rows, "rows")
-    if is_grouped(rows) and not lie_together(keys_of(rows), rows.group):
+    if is_grouped(rows) and not lie_together(rows):
         return _groups_of(rows, servers)
     plan = _plan_of(rows)
     chunks = gathered(rows, servers, _reader(plan))
@@ -82,7 +82,7 @@ def rows_of(rows: Any) -> list[Any]:
 
 def stream_of(rows: Any, size: int) -> Iterator[Any]:
     """Give all rows, merged as they are read."""
-    if is_grouped(rows) and not lie_together(keys_of(rows), rows.group):
+    if is_grouped(rows) and not lie_together(rows):
         yield from rows_of(rows)
         return
     rows.failed = ()
@@ -91,7 +91,7 @@ def stream_of(rows: Any, size: int) -> Iterator[Any]:
         streams = []
         for alias in servers:
             stream = stack.enter_context(closing(Stream(plan, alias, size, rows.patience)))
-            streams.append(_unless_failed(rows, stream))
+            streams.append(_unless_failed(rows, stream, len(servers)))
         given = _begun(streams, servers)
         with _naming(rows, plan, list(given)):
             chunks = _merged_stream(plan, given)
@@ -135,9 +135,11 @@ def any_of(rows: Any) -> bool:
 
 def _whole_count(rows: Any) -> int:
     whole = rows._chain()
+    # An order adds to what a slice tells apart and, since Django 6.0, to what is grouped by.
+    if getattr(whole.query, "orderby_issubset_groupby", True):
+        whole.query.clear_ordering(force=False)
     whole.query.clear_limits()
-    whole.query.clear_ordering(force=True)
-    apart = is_grouped(rows) and not lie_together(keys_of(rows), rows.group)
+    apart = is_grouped(rows) and not lie_together(rows)
     if apart or (rows.query.distinct and _may_repeat(rows)):
         count = len(rows_of(whole))
         rows.failed = whole.failed
@@ -166,7 +168,7 @@ def _plan_of(rows: Any) -> Plan:
 
 def _refuse_what_no_plan_has(rows: Any) -> None:
     for name, annotation in rows.query.annotations.items():
-        if any(getattr(node, "contains_over_clause", False) for node in annotation.flatten()):
+        if annotation.contains_over_clause:
             why = f"{name} would see the rows of one shard alone"
             raise cannot_do(rows.model, "window functions", why, "compute it in Python")
 
@@ -199,11 +201,11 @@ def _merged_at_once(plan: Plan, chunks: Mapping[str, Chunk]) -> list[Any]:
     return whole.rows
 
 
-def _unless_failed(rows: Any, stream: Stream) -> Iterator[Chunk]:
+def _unless_failed(rows: Any, stream: Stream, servers: int) -> Iterator[Chunk]:
     try:
         yield from stream
     except ShardFailed as error:
-        if not rows._partial:
+        if not rows._partial or len(rows.failed) + 1 == servers:
             raise
         SHARD_FAILED.emit(alias=error.alias, group=rows.group, error=str(error))
         rows.failed = (*rows.failed, error.alias)

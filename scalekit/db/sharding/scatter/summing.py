@@ -70,16 +70,17 @@ def _resolved(rows: Any, name: str, expression: Any) -> tuple[Any, Any, Any]:
         default = getattr(default, "value", None)
         if default is None:
             raise cannot_aggregate(name, "its default is no plain value", "Set it in Python.")
-    return written, aggregate, default
+    return written, aggregate, aggregate.output_field.to_python(default)
 
 
 def _merger(rows: Any, name: str, written: Any, resolved: Any, judges: Judges) -> Merger:
-    if resolved.distinct:
+    if type(resolved) is Count:
         return whole(written)
-    part = rows.on_one_shard()
 
     def order(expression: Any) -> Order:
-        return order_of(part, Sort(expression), source_of(resolved), judges)
+        part = rows.on_one_shard()
+        source = source_of(written).resolve_expression(part.query, allow_joins=True)
+        return order_of(part, Sort(expression), source, judges)
 
     return merger_of(name, _typed(written, resolved), judges, order)
 
