@@ -14,6 +14,7 @@ from scalekit.db import shard_atomic, two_phase
 from scalekit.db.checks import check_databases
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import CrossShardTransaction, ShardGroupUnknown, ShardKeyRequired
+from scalekit.db.sharding.transactions import guarding
 from tests.db.databases import databases, rolled_back, sharding, sqlite
 
 
@@ -115,6 +116,19 @@ def test_what_a_released_savepoint_has_written_counts(keys):
         order(there)
 
 
+def test_a_savepoint_whose_name_begins_alike_undoes_nothing_of_another(keys):
+    """Django counts savepoints for as long as a connection lives: x1 is the beginning of x10."""
+    here, there = keys
+    with shard_atomic("users", here):
+        connections["shard_0"].savepoint_state = 0
+        with pytest.raises(CrossShardTransaction), transaction.atomic(using="shard_0"):
+            order(here)
+            for _ in range(9):
+                with rolled_back("shard_0"):
+                    count("shard_0")
+            order(there)
+
+
 def test_a_failed_write_that_was_undone_does_not_count(keys):
     from tests.db.shop.models import Order
 
@@ -124,6 +138,13 @@ def test_a_failed_write_that_was_undone_does_not_count(keys):
         with pytest.raises(IntegrityError), transaction.atomic(using="shard_0"):
             Order.objects.create(id=first.pk, customer_id=here)
         order(there)
+
+
+def test_a_thread_remembers_no_more_connections_than_have_written(keys):
+    for number, key in enumerate((*keys, *keys)):
+        with shard_atomic("users", key):
+            order(key, note=str(number))
+            assert len(guarding._writers.connections) == 1
 
 
 def test_default_and_one_shard_are_two_transactions(keys):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -78,16 +79,15 @@ class OneShard:
         if transaction is not None:
             ids = frozenset(sid for sid in connection.savepoint_ids if sid)
             self._written = Written(transaction, ids)
+            _writers.add(connection)
 
     def _forget(self, connection: Any, sql: Any) -> None:
         """Forget what another transaction wrote, or what this one is about to undo."""
         written = self._written
         if written is None:
             return
-        undone = isinstance(sql, str) and sql.startswith("ROLLBACK TO")
-        if not self.has_written(connection) or (
-            undone and any(sid in sql for sid in written.savepoints)
-        ):
+        undoes = connection.ops.savepoint_rollback_sql
+        if not self.has_written(connection) or any(sql == undoes(s) for s in written.savepoints):
             self._written = None
 
 
@@ -134,23 +134,44 @@ def refuse_second_shard(connection: Any) -> None:
 
     Call it too before another thread writes on behalf of this one.
     """
-    joined = JOINED.get()
-    for group, other in _others(connection.alias):
-        guard = guard_of(other)
-        if guard is None or other is connection or not guard.has_written(other):
+    for other in _writers.connections:
+        guard = None if other is connection else guard_of(other)
+        if guard is None or not guard.has_written(other) or _is_apart(other):
             continue
-        if not (connection in joined and other in joined):
+        group = _group_of_both(other.alias, connection.alias)
+        joined = JOINED.get()
+        if group is not None and not (connection in joined and other in joined):
             raise _refusal(group, other.alias, connection.alias)
 
 
-def _others(alias: str) -> Iterator[tuple[str, Any]]:
-    """Return this thread's connections to the other shards of a shard's groups."""
-    shards = current_cluster().shards
-    groups = {shard.group for shard in shards if shard.primary.alias == alias}
-    peers = {s.primary.alias: s.group for s in shards if s.group in groups}
-    for connection in connections.all(initialized_only=True):
-        if connection.alias in peers and connection.alias != alias:
-            yield peers[connection.alias], connection
+class _Writers(local):
+    """The connections of a thread whose open transaction had written when it was last looked at."""
+
+    def __init__(self) -> None:
+        self.connections: list[Any] = []
+
+    def add(self, connection: Any) -> None:
+        """Add a connection; those whose transactions have ended go, so that no more are kept than are open."""
+        guards = ((c, guard_of(c)) for c in self.connections if c is not connection)
+        self.connections = [c for c, guard in guards if guard is not None and guard.has_written(c)]
+        self.connections.append(connection)
+
+
+_writers = _Writers()
+
+
+def _is_apart(connection: Any) -> bool:
+    """Return whether a connection is one of the library's own, which commits for itself."""
+    return connections[connection.alias] is not connection
+
+
+def _group_of_both(one: str, other: str) -> str | None:
+    """Return the first group of which both are shards; None for one database, which may have two connections."""
+    groups: dict[str, set[str]] = {}
+    for shard in current_cluster().shards:
+        groups.setdefault(shard.group, set()).add(shard.primary.alias)
+    both = {one, other}
+    return next((g for g, a in groups.items() if one != other and both <= a), None)
 
 
 def _transaction(connection: Any) -> str | None:

@@ -43,17 +43,23 @@ from tests.integration.db.conftest import entry
 pytestmark = pytest.mark.servers
 
 
+@pytest.fixture(scope="module")
+def victims(across_server, tmp_path_factory):
+    """A process that forks those that die, so that Django is loaded once."""
+    entries = tmp_path_factory.mktemp("victims") / "entries.json"
+    entries.write_text(json.dumps(entries_of(across_server)))
+    command = [sys.executable, Path(__file__).with_name("two_phase_victim.py"), entries]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=env, **pipes) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.mark.parametrize("step", STEPS)
-def test_recovery_ends_what_a_killed_process_left(across, keys, tmp_path, step):
-    (tmp_path / "entries.json").write_text(json.dumps(entries_of(across)))
-    victim = Path(__file__).with_name("two_phase_victim.py")
-    root = Path(__file__).parents[4]
-    done = subprocess.run(
-        [sys.executable, victim, tmp_path / "entries.json", step],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
+def test_recovery_ends_what_a_killed_process_left(across, keys, victims, step):
+    print(step, file=victims.stdin, flush=True)
+    assert int(victims.stdout.readline()) == -signal.SIGKILL
     recovered()
     expected = 1 if step in {"after the decision", "between the commits"} else 0
     assert counts() == (expected,) * 3

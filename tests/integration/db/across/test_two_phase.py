@@ -96,6 +96,20 @@ def write_one(key, note=""):
     return Order.objects.create(customer_id=key, note=note)
 
 
+def test_locks_settings_and_savepoints_are_no_writes_to_a_second_shard(keys):
+    with shard_atomic("users", keys[0]), shard_atomic("users", keys[1]):
+        write_one(keys[0])
+        with transaction.atomic(using="shard_1"), connections["shard_1"].cursor() as cursor:
+            for statement in (
+                "SELECT * FROM shop_order FOR UPDATE",
+                "SELECT pg_advisory_xact_lock(1)",
+                "SET LOCAL lock_timeout = '1s'",
+            ):
+                cursor.execute(statement)
+            with pytest.raises(CrossShardTransaction):
+                cursor.execute("DELETE FROM shop_order")
+
+
 def test_only_the_shards_of_the_named_keys_take_part(keys):
     with pytest.raises(CrossShardTransaction), two_phase("users", keys[0]):
         write(keys)

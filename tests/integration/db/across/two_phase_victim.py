@@ -1,4 +1,7 @@
-"""A process that dies in the middle of a two-phase commit: ``python two_phase_victim.py entries.json step``."""
+"""Processes that die in the middle of a two-phase commit: ``python two_phase_victim.py entries.json``.
+
+Each line of stdin names the step at which a new one dies; each of stdout is how it ended.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ STEPS = {  # the statement, which of them, and whether it is executed
 }
 
 
-def main(entries, step):
+def main(entries):
     settings.configure(
         DATABASES=entries,
         DATABASE_ROUTERS=["scalekit.db.router.Router"],
@@ -41,11 +44,22 @@ def main(entries, step):
         SCALEKIT_DB_TWO_PHASE=["users"],
     )
     django.setup()
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            die_at(line.strip(), entries)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+def die_at(step, aliases):
     from django.db import connections
 
     with ExitStack() as stack:
         fate = Fate(*STEPS[step])
-        for alias in entries:
+        for alias in aliases:
             stack.enter_context(connections[alias].execute_wrapper(fate))
         write()
 
@@ -80,4 +94,4 @@ def write():
 
 
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2])
+    main(json.loads(Path(sys.argv[1]).read_text()))
