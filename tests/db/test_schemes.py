@@ -162,6 +162,7 @@ def test_a_directory_refuses_a_key_that_nobody_assigned():
         (Slots, {"weights": 3}, 'write {"a": 2}'),
         (Slots, {"slots": 4, "weights": {"a": 9}}, "write lower ones"),
         (Slots, {"starts_on": "a"}, "starts_on"),
+        (Slots, {"starts_on": "elsewhere"}, "write 'default'"),
         (Ring, {"vnodes": 0}, "whole number from 1"),
         (Ring, {"vnodes": True}, "whole number from 1"),
         (Ranges, {"boundaries": []}, "all of one kind"),

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.test import override_settings
 
 from scalekit.core.exceptions import SettingInvalid
+from scalekit.db import on_every_shard
 from scalekit.db.conf import schemes
 from scalekit.db.exceptions import (
     KeyUnassigned,
@@ -278,6 +280,32 @@ def test_a_group_goes_live(mapped):
         assert not scheme.map.live
         set_live("users", 1)
         assert (scheme.map.live, scheme.map.version) == (True, 2)
+
+
+def test_a_group_that_has_not_gone_live_is_not_taken_for_one_that_has(mapped):
+    with set_to(to=of("Slots", starts_on="default")):
+        init_map("users")
+    with set_to(to=of("Slots")) as scheme, pytest.raises(SettingInvalid, match="starts_on is gone"):
+        scheme.shard_for(7)
+
+
+def test_what_runs_on_every_shard_runs_once_until_these_have_the_rows(mapped):
+    with set_to(to=of("Slots", starts_on="default")):
+        assert list(on_every_shard("users")) == ["default"]
+        init_map("users")
+        set_live("users", 1)
+        assert list(on_every_shard("users")) == list(NAMES)
+
+
+def test_a_question_whether_a_key_has_a_shard_gives_it_none(mapped):
+    with set_to(to=of("Directory", new_keys="least_filled")) as scheme:
+        init_map("users")
+        assert not scheme.has_shard("invented")
+        with pytest.raises(CommandError, match="'invented' has no shard in 'users' yet"):
+            call_command("which_shard", "users", "invented")
+        assert not ShardMapKey.objects.exists()
+        scheme.shard_for("acme")
+        assert scheme.has_shard("acme")
 
 
 def test_a_range_is_cut_and_its_second_part_moved(mapped):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from django.db import DEFAULT_DB_ALIAS
 
 from scalekit.core.exceptions import SettingInvalid
-from scalekit.db.exceptions import KeyDecides
+from scalekit.db.exceptions import KeyDecides, KeyUnassigned, ShardKeyInvalid
 from scalekit.db.sharding.keys import ShardKey, canonical_text, hash_of_text, stable_hash
 from scalekit.db.sharding.mapping.slot_map import SlotMap
 
@@ -152,6 +152,14 @@ class ShardingScheme(ABC):
             if alias is not None:
                 return alias
         return self._shard_of_text(text, found)
+
+    def has_shard(self, key: ShardKey) -> bool:
+        """Return whether a key has a shard. A question alone: it gives none to a key that has not."""
+        try:
+            self.shard_for(key)
+        except (KeyUnassigned, ShardKeyInvalid):
+            return False
+        return True
 
     def _shard_of_text(self, text: str, found: SlotMap) -> str:
         """Return the shard of a key that has none of its own."""

@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING, Literal
 
 from scalekit.db.exceptions import KeyDecides, KeyUnassigned, ShardKeyInvalid
 from scalekit.db.sharding.base import MAX_SLOTS, ShardingScheme
+from scalekit.db.sharding.keys import canonical_text
 from scalekit.db.sharding.mapping.slot_map import LONGEST_KEY, SlotMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from scalekit.db.sharding.keys import ShardKey
 
 NEW_KEYS = ("refuse", "least_filled")
 REMEMBERED = 100_000  # keys of one map version, about 20 MB
@@ -48,6 +51,13 @@ class Directory(ShardingScheme):
 
     def shards_for_slot(self, slot: int) -> tuple[str, ...]:  # noqa: ARG002 - the contract's
         return self.shards
+
+    def has_shard(self, key: ShardKey) -> bool:
+        """Return whether a key has a shard; whatever a visitor types is not to be given one."""
+        text = canonical_text(key)
+        if text in self._known[1] or len(text) > LONGEST_KEY or self.stored_keys is None:
+            return super().has_shard(key)
+        return self.stored_keys.shard_of(text) is not None
 
     def _shard_of_text(self, text: str, found: SlotMap) -> str:
         # Those of another version may have moved. A thread that is late fills what nobody reads any more.

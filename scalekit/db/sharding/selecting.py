@@ -9,7 +9,7 @@ from django.http import Http404
 from django.utils.module_loading import import_string
 
 from scalekit.db.conf import resolvers, schemes, settings
-from scalekit.db.exceptions import KeyUnassigned, ShardKeyInvalid, ShardLocked
+from scalekit.db.exceptions import ShardLocked
 from scalekit.db.facts import REQUEST_SHARDS, SHARDS
 from scalekit.db.sharding.placing import binding_of
 
@@ -92,10 +92,4 @@ def check_lock(group: str, key: ShardKey) -> None:
 
 
 def _has_shard(group: str, key: ShardKey) -> bool:
-    if group not in settings.SHARDING:
-        return True
-    try:
-        schemes[group].shard_for(key)
-    except (KeyUnassigned, ShardKeyInvalid):
-        return False
-    return True
+    return group not in settings.SHARDING or schemes[group].has_shard(key)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.management.base import CommandError
+
 from scalekit.core.teaching import TeachingCommand
 from scalekit.db.sharding.keys import canonical_text
 from scalekit.db.sharding.mapping.naming import scheme_named
@@ -26,6 +28,8 @@ class Command(TeachingCommand):
 
     def act(self, *, group: str, key: str, **options: Any) -> None:
         scheme = scheme_named(group)
+        if scheme.looks_up_keys and not scheme.has_shard(key):
+            raise CommandError(f"The key {key!r} has no shard in {group!r} yet.")
         alias, slot, version = scheme.shard_for(key), scheme.slot(key), scheme.map.version
         if options["json"]:
             self.print_json({"shard": alias, "slot": slot, "slots": scheme.slots, "map": version})
@@ -33,3 +37,5 @@ class Command(TeachingCommand):
         own = canonical_text(key) in scheme.map.directory
         note = ", by the key itself" if own or scheme.keyed else ""
         self.stdout.write(f"{alias} (slot {slot} of {scheme.slots}{note})")
+        if not scheme.map.live:
+            self.stdout.write(f"Not yet: the rows of {group} still lie unsharded.")

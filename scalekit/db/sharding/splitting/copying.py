@@ -120,9 +120,9 @@ class Mover:
         for table in self.tables:
             ids = changed.setdefault(table.name, set())
             ids |= table.hanging_on(self.source, changed)  # they lie where their parent does now
-            state = self._state(table)
             if not ids:
                 continue
+            state = self._state(table)
             for alias in self.scheme.shards:  # a row whose key was changed lies on another
                 parcels[alias][table.name].gone |= ids
             if state.last_id or state.done:
