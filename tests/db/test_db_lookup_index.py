@@ -12,9 +12,12 @@ from django.db.models import F, QuerySet, Value
 
 from scalekit.db import using_shard
 from scalekit.db.exceptions import LookupTaken, LookupUnsupported, SeveralShards, ShardKeyRequired
-from scalekit.db.models import ShardLookup
+from scalekit.db.models import ShardLookup, ShardMap
 from scalekit.db.sharding.checks import faults_of_model
 from scalekit.db.sharding.lookup_index.claiming import claimed_by_update
+from scalekit.db.sharding.mapping.assigning import init_map
+from scalekit.db.sharding.mapping.loading import StoredMap
+from scalekit.db.sharding.mapping.reading import rolled, unrolled
 from scalekit.db.sharding.slots import Slots
 from scalekit.testing.fakes import captured_events
 from tests.db.club_databases import club, club_databases, files
@@ -286,6 +289,26 @@ def test_a_value_moves_within_a_transaction():
     assert club().Member.objects.get(email=EMAIL) == again
     with pytest.raises(LookupTaken):
         member(THERE)
+
+
+def test_a_value_whose_row_has_moved_to_another_shard_is_not_free(monkeypatch):
+    monkeypatch.setattr(StoredMap, "_renew", lambda _: None)  # this process goes by an old map
+    slots = list(unrolled(init_map("users").assignments))
+    old, new = home(HERE), home(THERE)
+    ann = member(HERE)
+    slots[SCHEME.slot(HERE)] = new
+    ShardMap.objects.update(version=2, assignments=rolled(slots))
+    with connections[old].cursor() as cursor:
+        cursor.execute("DELETE FROM club_member")
+    with connections[new].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO club_member (id, family, email, name) VALUES (%s, %s, %s, '')",
+            [ann.pk, HERE, EMAIL],
+        )
+    near = next(key for key in range(HERE + 1, 99) if home(key) == old)
+    with pytest.raises(LookupTaken):
+        member(near)
+    assert club().Member.objects.get(email=EMAIL) == ann
 
 
 def test_fixtures_keep_the_index():

@@ -19,6 +19,7 @@ from scalekit.db.models import IdLease, ShardLookup
 from scalekit.db.sharding.id_leases import leasing
 from scalekit.db.sharding.ids import EPOCH_MS, TURNS, generator, milliseconds_of_id
 from scalekit.db.sharding.lookup_index import connecting
+from scalekit.db.sharding.lookup_index.digests import lock_number
 from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.testing.fakes import captured_events
 from tests.db.club_databases import club, club_databases, groups
@@ -111,6 +112,20 @@ def test_a_value_that_a_living_process_took_is_waited_for_and_then_given_up(
             member(there)
         writer.communicate("\n")
     member(there)  # the writer ended without a row
+
+
+def test_who_frees_a_value_that_another_holds_leaves_it_to_that_one(
+    sharded_club, families, monkeypatch
+):
+    monkeypatch.setattr(connecting, "PATIENCE_MS", 200)
+    ann = member(families[0])
+    entry = ShardLookup.objects.get()
+    with own_connection(ann._state.db) as other, transaction_of(other):
+        number = lock_number(entry.model, entry.field, entry.digest)
+        other.cursor().execute("SELECT pg_advisory_xact_lock(%s)", [number])
+        ann.delete()
+    assert ShardLookup.objects.count() == 1
+    member(families[1])
 
 
 def test_of_creators_at_once_on_two_shards_one_wins(sharded_club, families):

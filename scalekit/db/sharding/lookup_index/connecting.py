@@ -53,7 +53,7 @@ def holding_apart(alias: str, entry: Entry) -> Iterator[Any]:
         if connection.vendor == "postgresql":
             # By statement, so that what is read next includes what was committed while this one waited.
             cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
+            limit_wait(connection)
             hold(connection, [entry])
         else:
             cursor.execute("BEGIN IMMEDIATE")
@@ -79,6 +79,13 @@ def hold(connection: Any, entries: Sequence[Entry], table: str = "") -> None:
         else:
             quoted = connection.ops.quote_name(table)
             cursor.execute(f"DELETE FROM {quoted} WHERE 1 = 0")  # noqa: S608 - a model's table
+
+
+def limit_wait(connection: Any) -> None:
+    """Let this transaction wait for a lock for `PATIENCE_MS` at most."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
 
 
 def is_busy(error: Exception) -> bool:

@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, connections, transaction
 
 from scalekit.db.sharding.lookup_index import entries as index
-from scalekit.db.sharding.lookup_index.connecting import hold, index_connection
+from scalekit.db.sharding.lookup_index.connecting import (
+    hold,
+    index_connection,
+    limit_wait,
+)
 from scalekit.db.sharding.lookup_index.digests import digest_of
+from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +64,16 @@ def free_at_once(model: type[Model], entries: Sequence[Entry], alias: str) -> No
 def free_rowless(
     connection: Any, model: type[Model], alias: str, entries: Sequence[Entry]
 ) -> list[Entry]:
-    """Free those of a shard's values whose row has them no more, and return them."""
+    """Free those of a shard's values whose row has them no more, and return them.
+
+    Raises `OperationalError` if another transaction has one for too long: one that is prepared, perhaps.
+    """
+    shard = connections[alias]
+    is_nested = is_open(shard)
     with transaction.atomic(using=alias):
-        hold(connections[alias], entries, model._meta.db_table)  # noqa: SLF001 - Django's documented API
+        if not is_nested:  # a limit would be that of the caller's transaction
+            limit_wait(shard)
+        hold(shard, entries, model._meta.db_table)  # noqa: SLF001 - Django's documented API
         gone = rowless(model, alias, entries)
         for entry in gone:
             index.delete(connection, entry)

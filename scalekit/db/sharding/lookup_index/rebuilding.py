@@ -18,7 +18,7 @@ from scalekit.db.sharding.lookup_index.connecting import holding_apart, is_busy
 from scalekit.db.sharding.lookup_index.digests import digest_of
 from scalekit.db.sharding.lookup_index.entries import Entry
 from scalekit.db.sharding.lookup_index.freeing import free_rowless, rowless
-from scalekit.db.sharding.lookup_index.reserving import Claim, reserve
+from scalekit.db.sharding.lookup_index.reserving import Claim, reserve, shard_now
 from scalekit.db.sharding.placing import scheme_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _is_free(claim: Claim) -> bool:
 
 def _is_dangling(model: type[Model], entry: Entry, *, delete: bool) -> bool:
     """Look again while nobody is writing the value; whoever is will see to the entry."""
-    shard = _shard_of(model, entry)
+    shard = shard_now(declared_group(model) or "", entry.shard_key)
     try:
         if delete:
             return bool(free_rowless(_index(), model, shard, [entry]))

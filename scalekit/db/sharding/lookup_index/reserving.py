@@ -11,6 +11,7 @@ place of its two phases.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from scalekit.db.sharding.lookup_index.connecting import (
     index_connection,
     is_busy,
 )
+from scalekit.db.sharding.mapping.loading import StoredMap
 from scalekit.db.sharding.placing import scheme_of
 
 if TYPE_CHECKING:
@@ -115,19 +117,30 @@ def _take_over(connection: Any, claim: Claim) -> bool:
 
 
 def _taken_from(connection: Any, found: Entry, claim: Claim) -> bool:
-    """Take a value from another row. Raises `LookupTaken` if that has it, or is being written for too long."""
+    """Take a value from another row. Raises `LookupTaken` if that has it, or is being written for too long.
+
+    Returns False if it is to be tried again: another was faster, or the row has moved to another shard.
+    """
     shard = scheme_of(claim.group).shard_for(found.shard_key)
-    if shard == claim.home:  # where this transaction holds the lock
-        _demand_free(connections[shard], claim)
-        return index.replace(connection, found, claim.entry)
+    home = nullcontext(connections[shard])  # where this transaction holds the lock
     try:
-        with holding_apart(shard, found) as apart:
-            _demand_free(apart, claim)
+        with home if shard == claim.home else holding_apart(shard, found) as there:
+            _demand_free(there, claim)
+            if shard_now(claim.group, found.shard_key) != shard:
+                return False
             return index.replace(connection, found, claim.entry)
     except OperationalError as error:
         if is_busy(error):
             raise claim.taken() from error
         raise
+
+
+def shard_now(group: str, shard_key: str) -> str:
+    """Return a key's shard by the slot map as it is stored: by an older one, a row that has moved would seem gone."""
+    scheme = scheme_of(group)
+    if isinstance(scheme.stored, StoredMap):
+        scheme.stored.reload()
+    return scheme.shard_for(shard_key)
 
 
 def _demand_free(shard: Any, claim: Claim) -> None:
