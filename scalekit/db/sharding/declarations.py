@@ -61,10 +61,10 @@ def declared_group(model: type[Model]) -> str | None:
     group = _declared(model, "shard_group")
     if group:
         return str(group)
-    through = model._meta.auto_created
+    through = _pairs_of(model)
     if through:
-        return declared_group(through)  # type: ignore[arg-type]  # the class whose m2m made it
-    return getattr(model._meta.pk, "shard_group", None)
+        return declared_group(through)
+    return getattr(_id_of(model), "shard_group", None)
 
 
 def declared_key(model: type[Model]) -> str | None:
@@ -72,7 +72,7 @@ def declared_key(model: type[Model]) -> str | None:
     key = _declared(model, "shard_key")
     if key:
         return str(key)
-    return getattr(model._meta.pk, "shard_key", None)
+    return getattr(_id_of(model), "shard_key", None)
 
 
 def group_of(model: type[Model]) -> str | None:
@@ -94,8 +94,7 @@ def configured_group(model: type[Model]) -> str | None:
 
 def is_reference(model: type[Model]) -> bool:
     """Return whether every shard has the rows of a model, so that sharded queries may join it."""
-    pairs_of = model._meta.auto_created
-    return _declared(pairs_of or model, "shard_reference") is True  # type: ignore[arg-type]  # the class whose m2m made it
+    return _declared(_pairs_of(model) or model, "shard_reference") is True
 
 
 def group_of_app(app_label: str, group: str) -> bool:
@@ -148,6 +147,18 @@ def _declared(model: type[Model], name: str) -> Any:
     if found is None and model.__module__ == MIGRATION:
         return getattr(_of_the_app(model), name, None)
     return found
+
+
+# Routers are also asked about what is no model: the cache in the database has a class with a few names alone.
+
+
+def _pairs_of(model: type[Model]) -> type[Model] | None:
+    """Return the class whose many-to-many field made this one."""
+    return getattr(model._meta, "auto_created", None) or None  # a class, or False
+
+
+def _id_of(model: type[Model]) -> Field[Any, Any] | None:
+    return getattr(model._meta, "pk", None)
 
 
 def _of_the_app(model: type[Model]) -> type[Model] | None:

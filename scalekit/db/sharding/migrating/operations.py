@@ -28,7 +28,8 @@ def runs_on(database: str, app_label: str, hints: Mapping[str, Any]) -> bool | N
         if group not in settings.SHARDING:
             return False if is_shard(database) else None
         return database in schemes[group].shards
-    models = list(apps.get_app_config(app_label).get_models())
+    app = apps.app_configs.get(app_label)  # none of a cache in the database, or if it is gone since
+    models = [] if app is None else list(app.get_models())
     if any(getattr(model, "on_every_primary", False) for model in models):
         return None
     groups = {declared_group(model) for model in models} & settings.SHARDING.keys()
