@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib import import_module
 
 import pytest
 from django.conf import settings
 from django.core import serializers
 from django.core.management import CommandError
+from django.db import connections
 from django.test import override_settings
 
 from scalekit.db.conf import schemes
@@ -59,7 +62,7 @@ def emptied(orders):
     return dump
 
 
-@pytest.mark.parametrize("format_", ["json", "jsonl", "xml"])
+@pytest.mark.parametrize("format_", ["json", "jsonl", "xml", "yaml"])
 def test_what_is_dumped_can_be_loaded_and_lies_where_it_lay(orders, emptied, tmp_path, format_):
     fixture = tmp_path / f"shop.{format_}"
     fixture.write_text(emptied(format=format_))
@@ -77,6 +80,31 @@ def test_a_dump_may_be_written_to_a_file_and_indented(orders, tmp_path):
     assert sorted(row["model"] for row in found) == sorted(
         ["shop.customer", *["shop.order", "shop.album"] * 9]
     )
+
+
+def test_while_a_table_is_being_sharded_its_rows_are_dumped_once(tmp_path):
+    """From `default`, where they lie, and not from the shards, to which they are copied."""
+    groups = sharding("shard_0")
+    groups["users"]["OPTIONS"]["starts_on"] = "default"
+    with databases(on_sqlite(tmp_path, "shard_0"), SCALEKIT_DB_SHARDING=groups):
+        create_tables("default", "shard_0")
+        shop().Order.objects.create(pk=1, customer_id=7, note="new")
+        with connections["shard_0"].cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO shop_order (id, customer_id, note, paid) VALUES (1, 7, 'old', 0)"
+            )
+        assert [row["fields"]["note"] for row in json.loads(run("dumpdata", "shop"))] == ["new"]
+
+
+def test_a_command_of_an_app_below_keeps_its_options(monkeypatch, unsharded, tmp_path):
+    """As `loaddata --populate` of django-modeltranslation does."""
+    fixture = tmp_path / "shop.json"
+    fixture.write_text("[]")
+    with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "tests.db.translated"]):
+        ours = import_module("scalekit.db.management.commands.loaddata").__name__
+        monkeypatch.delitem(sys.modules, ours)  # to be read anew, as in a new process
+        with pytest.warns(RuntimeWarning, match="No fixture data"):
+            assert "populated" in run("loaddata", str(fixture), populate=True)
 
 
 def test_nothing_is_a_fixture_too(shards):

@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.management.base import CommandError
-from django.core.management.commands.dumpdata import Command as DjangosCommand
-from django.db import DEFAULT_DB_ALIAS
 
 from scalekit.db.sharding.fixtures.joining import JOINS
-from scalekit.db.sharding.fixtures.placing import databases, has_copies
+from scalekit.db.sharding.fixtures.overridden import overridden
+from scalekit.db.sharding.fixtures.placing import databases, is_dumped_from
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
+    from django.core.management.commands.dumpdata import Command as Overridden
+else:
+    Overridden = overridden("dumpdata")
 
 COMPRESSED = {".bz2", ".gz", ".lzma", ".xz", ".zip"}
 
 
-class Command(DjangosCommand):
+class Command(Overridden):
     help = (
-        f"{DjangosCommand.help} With shards, and without --database: the rows of the default database and of all "
+        f"{Overridden.help} With shards, and without --database: the rows of the default database and of all "
         "shards, in one fixture."
     )
 
@@ -47,14 +49,16 @@ class Command(DjangosCommand):
             output.write_text(whole)
 
     def _part(self, alias: str, app_labels: Any, options: dict[str, Any]) -> str:
-        """Return one database's rows; of a shard, only those that are its own."""
-        copies = [model._meta.label for model in apps.get_models() if has_copies(model)]  # noqa: SLF001 - Django's documented API
-        exclude = (
-            options["exclude"] if alias == DEFAULT_DB_ALIAS else [*options["exclude"], *copies]
-        )
+        """Return the rows that are one database's own."""
+        others = [
+            model._meta.label  # noqa: SLF001 - Django's documented API
+            for model in apps.get_models()
+            if not is_dumped_from(model, alias)
+        ]
         text = StringIO()
-        part = DjangosCommand(stdout=text)
+        part = Overridden(stdout=text)
         part.stderr = self.stderr
+        exclude = [*options["exclude"], *others]
         part.handle(
             *app_labels, **{**options, "database": alias, "output": None, "exclude": exclude}
         )

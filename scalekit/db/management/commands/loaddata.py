@@ -4,21 +4,24 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands.loaddata import READ_STDIN
-from django.core.management.commands.loaddata import Command as DjangosCommand
 from django.db import DEFAULT_DB_ALIAS, router
 
 from scalekit.db.sharding.declarations import group_of, is_reference
+from scalekit.db.sharding.fixtures.overridden import overridden
 from scalekit.db.sharding.fixtures.placing import belongs_elsewhere, databases, has_copies
 from scalekit.db.sharding.lookup_index.claiming import claimed
 from scalekit.db.sharding.reference.noting import noting
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
+    from django.core.management.commands.loaddata import Command as Overridden
+else:
+    Overridden = overridden("loaddata")
 
 
-class Command(DjangosCommand):
+class Command(Overridden):
     help = (
-        f"{DjangosCommand.help} With shards, and without --database: in the default database and in all shards, "
+        f"{Overridden.help} With shards, and without --database: in the default database and in all shards, "
         "each row where it belongs. With --database: what belongs there."
     )
 
