@@ -4,9 +4,10 @@ import threading
 
 import pytest
 from django.core.management import CommandError
-from django.db import connections
+from django.db import InterfaceError, connections
 
 from scalekit.db.sharding.mapping.models import ShardMap
+from scalekit.db.sharding.migrating import ledger
 from scalekit.db.sharding.migrating.models import ShardMigration, State
 from scalekit.testing.fakes import captured_events
 from tests.db.diary import hooks
@@ -159,6 +160,15 @@ def test_when_the_ledger_cannot_be_written_no_further_shard_begins(shards):
         run("migrate_shards", jobs=1)
     assert "Stopped: the ledger cannot be written" in str(error.value)
     assert "Migrated: shard_0. Not begun: shard_1, shard_2, shard_3." in str(error.value)
+
+
+def test_a_driver_that_has_lost_its_connection_is_heard_of_too(shards, monkeypatch):
+    def lost(step):
+        raise InterfaceError("connection already closed")
+
+    monkeypatch.setattr(ledger, "note", lost)
+    with pytest.raises(CommandError, match="Stopped: the ledger cannot be written"):
+        run("migrate_shards", jobs=1)
 
 
 def test_a_migration_that_was_killed_is_no_longer_running(shards):

@@ -110,3 +110,9 @@ def test_changes_by_hand_are_named_with_their_shard(migrated, capsys):
         "diary_entry, index index (writer_id, id DESC): there on shard_0; missing on shard_1",
         "diary_sticker: there on shard_0; missing on shard_1",
     ]
+
+
+def test_part_of_the_migrations_is_checked_without_the_models_that_the_rest_will_change(tmp_path):
+    with diary(on_sqlite(tmp_path, *SHARDS), SHARDS):
+        run("migrate_shards", "diary", "0001")
+        assert "nothing to do" in run("migrate_shards", "diary", "0001", check=True)

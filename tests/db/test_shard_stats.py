@@ -8,6 +8,7 @@ from django.core.management import CommandError
 from django.db import connections
 
 from scalekit.db.conf import schemes
+from scalekit.db.sharding.statistics import reading
 from scalekit.db.sharding.statistics.fullness import skew
 from tests.db.diary_databases import run
 
@@ -59,6 +60,16 @@ def test_a_shard_that_is_down_is_named_and_the_others_are_shown(orders, capsys):
     said = capsys.readouterr().out
     assert "shard_1  Shard shard_1 did not answer" in said
     assert f" {orders['shard_2']} rows" in said
+
+
+def test_a_shard_that_fails_without_a_word_is_named_too(orders, monkeypatch, capsys):
+    def fail(alias, *_, **__):
+        raise TimeoutError
+
+    monkeypatch.setattr(reading, "_counted", fail)
+    with pytest.raises(SystemExit):
+        run("shard_stats", stdout=None)
+    assert "shard_1  TimeoutError" in capsys.readouterr().out
 
 
 def test_an_unknown_group_is_refused(shards):

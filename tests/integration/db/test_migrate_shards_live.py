@@ -197,6 +197,14 @@ def test_a_deploy_that_does_not_want_to_wait_fails(entries):
         run("migrate_shards", no_wait=True)
 
 
+@pytest.mark.parametrize("limit", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+def test_the_lock_is_held_for_as_long_as_the_deploy_lasts(entries, limit):
+    execute("default", f"ALTER DATABASE diary_default SET {limit} = '50ms'")
+    with only_one(patient=False, waiting=pytest.fail) as loss:
+        execute("shard_0", "SELECT pg_sleep(0.2)")  # on another connection
+        assert loss() == ""
+
+
 def test_the_lock_holds_back_no_vacuum_and_its_loss_is_noticed(entries):
     with only_one(patient=False, waiting=pytest.fail) as loss:
         assert loss() == ""

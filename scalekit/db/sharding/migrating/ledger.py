@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.core.management import CommandError
-from django.db import DatabaseError, connections, router
+from django.db import Error, connections, router
 from django.utils import timezone
 
 from scalekit.db.sharding.migrating.models import ShardMigration, State
@@ -37,7 +37,7 @@ class Notes:
     def heard(self, step: Step) -> None:
         try:
             note(step)
-        except DatabaseError as error:
+        except Error as error:
             self._fault = f"the ledger cannot be written ({text_of(error)})"
 
     def fault(self) -> str:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 KEY = 0x5CA1E217_5A4D5000  # of PostgreSQL's advisory locks, which are apart for each database
 PAUSE = 0.5  # seconds between two attempts
 
+# What may end a transaction that lasts as long as a deploy; transaction_timeout is of PostgreSQL 17 and later.
+NO_LIMITS = (
+    "SELECT set_config(name, '0', true) FROM pg_settings "
+    "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+
 
 @contextmanager
 def only_one(*, patient: bool, waiting: Callable[[], None]) -> Iterator[Callable[[], str]]:
@@ -39,7 +45,7 @@ def only_one(*, patient: bool, waiting: Callable[[], None]) -> Iterator[Callable
 
 def _take(connection: Any, *, patient: bool, waiting: Callable[[], None]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        cursor.execute(NO_LIMITS)
         told = False
         while not _try(cursor):
             if not patient:

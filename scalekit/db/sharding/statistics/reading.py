@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from scalekit.db.conf import schemes
 from scalekit.db.sharding.group_models import models_of
 from scalekit.db.sharding.mapping.showing import described
+from scalekit.db.sharding.migrating.steps import text_of
 from scalekit.db.sharding.parallel import outcomes_on_shards
 from scalekit.db.sharding.statistics.fullness import Fullness, Size
 
@@ -37,7 +38,7 @@ def fullness_of(group: str, *, exact: bool) -> list[Fullness]:
             outcome.alias,
             slots[outcome.alias]["slots"],
             outcome.value or {},
-            "" if outcome.error is None else str(outcome.error).strip(),
+            "" if outcome.error is None else text_of(outcome.error),
         )
         for outcome in outcomes_on_shards(schemes[group].shards, ask)
     ]
