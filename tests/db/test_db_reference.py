@@ -171,6 +171,19 @@ def test_two_rows_that_swap_a_unique_value_arrive(locked):
     assert_equal()
 
 
+def test_a_row_that_refers_to_one_noted_much_later_arrives(locked, monkeypatch):
+    from tests.db.market.models import Region
+
+    monkeypatch.setattr("scalekit.db.sharding.reference.delivering.BATCH", 1)
+    euro = currency()
+    euro.region = Region.objects.create(name="north")
+    euro.save()
+    locked.execute("ROLLBACK")
+    bring("shard_1")
+    assert_equal()
+    assert waiting("shard_1") == 0
+
+
 def test_an_older_state_never_overwrites_a_newer_one(market, monkeypatch):
     """Whoever brings reads after it holds the shard: what was written meanwhile is brought as well."""
     from scalekit.db.sharding.reference import delivering

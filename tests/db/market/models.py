@@ -15,6 +15,7 @@ class Currency(ReferenceModel):
     code = models.CharField(max_length=3, unique=True)
     rate = models.DecimalField(max_digits=10, decimal_places=4, default=1)
     region = models.ForeignKey(Region, models.CASCADE, null=True)
+    printed_in = models.ForeignKey(Region, models.SET_NULL, null=True, related_name="printed")
     changed_at = models.DateTimeField(auto_now=True)
     accepted_in = models.ManyToManyField(Region, related_name="accepted")
 

@@ -66,6 +66,27 @@ def write_pairs(model):
     model.objects.get(code="EUR").accepted_in.set(Region.objects.all())
 
 
+def write_delete_with_pairs(model):
+    write_pairs(model)
+    model.objects.get(code="EUR").delete()
+
+
+def write_cascade_to_pairs(model):
+    from tests.db.market.models import Region
+
+    write_pairs(model)
+    model.objects.update(region=None)
+    Region.objects.all().delete()
+
+
+def write_cascade_that_sets_null(model):
+    from tests.db.market.models import Region
+
+    region = Region.objects.create(name="south")
+    model.objects.update(printed_in=region, rate=2)
+    region.delete()
+
+
 def write_fixture(model):
     fields = {"code": "AAA", "rate": "2", "changed_at": "2026-01-01T00:00:00Z"}
     text = json.dumps([{"model": "market.currency", "pk": 50, "fields": fields}])

@@ -62,13 +62,17 @@ def bring(alias: str) -> int:
     waiting = ReferenceChange.objects.using(DEFAULT_DB_ALIAS).filter(shard=alias).order_by("pk")
     brought = 0
     while waiting.exists():
+        done: list[int] = []
+        # All in one transaction, for a row may by now refer to one that was noted long after it.
         with transaction.atomic(using=alias):
             _hold(alias)
-            changes = list(waiting[:BATCH])
-            for label, keys in _merged(changes).items():
-                _bring_table(alias, label, keys)
-        waiting.filter(pk__in=[change.pk for change in changes]).delete()
-        brought += len(changes)
+            while changes := list(waiting.filter(pk__gt=done[-1] if done else 0)[:BATCH]):
+                for label, keys in _merged(changes).items():
+                    _bring_table(alias, label, keys)
+                done += [change.pk for change in changes]
+        for at in range(0, len(done), BATCH):
+            waiting.filter(pk__in=done[at : at + BATCH]).delete()
+        brought += len(done)
     return brought
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, models, router
@@ -9,12 +10,15 @@ from django.db.models.signals import class_prepared, m2m_changed, post_delete, p
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.exceptions import WriteOnCopy
+from scalekit.db.sharding.declarations import is_reference
 from scalekit.db.sharding.reference.noting import note, noting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 M = TypeVar("M", bound=models.Model)
+
+SIGNALLED = {models.CASCADE, models.PROTECT, models.RESTRICT, models.DO_NOTHING}
 
 
 class ReferenceQuerySet(models.QuerySet[M]):
@@ -142,6 +146,23 @@ def _loaded(sender: Any, instance: Any, raw: bool, using: str, **_: Any) -> None
 
 def _deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:
     note(using, sender, [instance.pk])
+    for model in _changed_with(sender):
+        note(using, model, None)
+
+
+@lru_cache(maxsize=1024)
+def _changed_with(model: type[models.Model]) -> tuple[type[models.Model], ...]:
+    """Return the reference tables in which a deletion changes rows without a signal: pairs, and what is set to NULL."""
+    relations = [f for f in model._meta.get_fields(include_hidden=True) if f.auto_created]
+    pointing: list[Any] = [r for r in relations if r.one_to_many or r.one_to_one]
+    return tuple(
+        dict.fromkeys(
+            r.related_model
+            for r in pointing
+            if is_reference(r.related_model)
+            and (r.related_model._meta.auto_created or r.on_delete not in SIGNALLED)
+        )
+    )
 
 
 def _linked(sender: Any, action: str, using: str, **_: Any) -> None:
