@@ -7,6 +7,7 @@ from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.db import connections
 from django.db.migrations.state import ProjectState
+from django.db.models import F
 
 from scalekit.db import using_shard
 from scalekit.db.exceptions import (
@@ -124,6 +125,60 @@ def test_a_row_is_not_moved_to_a_row_of_another_shard():
     comment.photo_id = other.pk
     with pytest.raises(WrongShard, match="create the row anew"):
         comment.save()
+
+
+def same_shard():
+    """Return two keys of one shard."""
+    return 1, next(key for key in range(2, 99) if home(key) == home(1))
+
+
+MOVES = {
+    "add": lambda comment, photo: photo.comments.add(comment),
+    "update": lambda comment, photo: (
+        model("Comment").objects.filter(pk=comment.pk).update(photo=photo)
+    ),
+    "update by id": lambda comment, photo: (
+        model("Comment").objects.filter(photo=comment.photo_id).update(photo_id=photo.pk)
+    ),
+    "save": lambda comment, photo: setattr(comment, "photo_id", photo.pk) or comment.save(),
+    "an attribute": lambda comment, photo: setattr(comment, "photo", photo),
+    "many to many": lambda comment, photo: photo.tags.add(
+        model("Tag").objects.create(owner_id=comment.photo.owner_id)
+    ),
+}
+
+
+@pytest.mark.parametrize("way", MOVES)
+def test_rows_of_two_keys_are_not_related_even_on_one_shard(way):
+    photos = [photo_of(key) for key in same_shard()]
+    comment = photos[0].comments.create(author_id=1)
+    with pytest.raises(WrongShard, match="key"):
+        MOVES[way](comment, photos[1])
+    assert model("Comment").objects.get(pk=comment.pk).photo == photos[0]
+    assert not photos[1].tags.exists()
+
+
+def test_a_key_is_no_expression():
+    photo, story = photo_of(1), model("Story").objects.create(owner_id=1)
+    for row, name in ((photo, "owner_id"), (story, "owner_id")):
+        setattr(row, name, F(name) + 1)
+        with pytest.raises(WrongShard, match="cannot be changed"):
+            row.save()
+
+
+def test_a_relation_that_is_not_the_key_names_no_shard():
+    people = [model("Person").objects.get(pk=key) for key in apart()]
+    for follower in people:
+        people[0].followers.create(follower=follower)
+    assert people[0].following.count() == people[1].following.count() == 1
+    assert people[0].followers.scatter().count() == 2
+    for ask in ("count", "clear", "first"):
+        with pytest.raises(ShardKeyRequired, match="follower"):
+            getattr(people[0].followers, ask)()
+    assert people[0].followers.get(follower=people[1]).follower == people[1]
+    _, created = people[0].followers.get_or_create(follower=people[1])
+    assert not created
+    assert stored_on("Follow") == {home(key) for key in apart()}
 
 
 def test_related_managers_of_a_shard_do_all_they_do_elsewhere():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import Counter
+from enum import Enum
 from uuid import UUID
 
 import pytest
@@ -123,6 +124,14 @@ def test_a_key_may_have_a_shard_of_its_own():
     assert (scheme.shard_for(7), scheme.shard_for("07"), scheme.shard_for(8)) == ("c", "c", "a")
     assert scheme.shards_for_slot(scheme.slot(7)) == ("a", "c")
     assert scheme.shards_for_slot(scheme.slot(8)) == ("a",)
+
+
+def test_a_member_of_an_enumeration_is_its_value():
+    class Region(str, Enum):  # noqa: UP042 - one whose text is not its value
+        EU = "eu"
+
+    scheme = Slots("g", shards=ABC)
+    assert scheme.slot(Region.EU) == scheme.slot("eu")
 
 
 def test_ranges_place_by_the_key():

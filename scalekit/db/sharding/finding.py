@@ -97,7 +97,8 @@ class FindsShard(models.QuerySet[M]):
     def _primary_around(self, group: str) -> str:
         """Return the shard of the row that this query hangs on, or of the block it is in."""
         instance = self._hints.get("instance")
-        if instance is None:
+        # An unsharded row that is the key of what hangs on it is a condition, which has named the shard.
+        if instance is None or group_of(type(instance)) != group:
             alias = primary_of_context(group)
         else:
             alias = primary_of(self.model, group, instance, for_write=False)

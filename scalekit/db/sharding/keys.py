@@ -32,7 +32,7 @@ def canonical_text(key: ShardKey) -> str:
     if not isinstance(key, (str, UUID)):
         msg = f"A shard key must be an integer, a string or a UUID, not {key!r}."
         raise ShardKeyInvalid(msg)
-    return _canonical(str.__str__(str(key)))
+    return _canonical(str.__str__(key) if isinstance(key, str) else str(key))
 
 
 def hash_of_text(text: str) -> int:

@@ -90,6 +90,17 @@ def named_by(query: Query, group: str) -> Named | None:
     return Named(tuple(found)) if found else None
 
 
+def slots_of_query(query: Query, group: str) -> set[int]:
+    """Return the slots of all keys and ids that a query compares with values, as far as they hold one."""
+    scheme, found = scheme_of(group), set()
+    for lookup in and_lookups(query.where):
+        field, meaning, values = _named_column(query, lookup, group)
+        for value in map(field.to_python, values or ()):
+            slot = scheme.slot(value) if meaning is KEY else pointed_at(field).slot_of(value)
+            found |= set() if slot is None else {slot % scheme.slots}
+    return found
+
+
 def _named_by_index(query: Query, group: str) -> Named | None:
     """Ask the index of values that are unique across shards."""
     from scalekit.db.sharding.lookup_index.finding import shards_by_index
@@ -143,17 +154,22 @@ def _condition(query: Query, lookup: Any, group: str, scheme: ShardingScheme) ->
     """Return what ``field = value`` or ``field IN (values)`` says, if the field names shards."""
     if isinstance(lookup, NothingNode):
         return Condition()
-    if not isinstance(lookup, (Exact, In)):
-        return None
-    field, wrapped = _column(query, lookup.lhs)
-    meaning = None if field is None else _meaning(field, group)
-    values = None if meaning is None else _plain_values(lookup, wrapped=wrapped)
+    field, meaning, values = _named_column(query, lookup, group)
     if values is None:
         return None
     if meaning is KEY:
         keys = tuple(field.to_python(value) for value in values)
         return Condition(frozenset(map(scheme.shard_for, keys)), keys=keys)
     return _by_ids(field, values, scheme)
+
+
+def _named_column(query: Query, lookup: Any, group: str) -> tuple[Any, Any, list[Any] | None]:
+    """Return the column that a lookup compares, what its values say, and these; None if they say nothing."""
+    if not isinstance(lookup, (Exact, In)):
+        return None, None, None
+    field, wrapped = _column(query, lookup.lhs)
+    meaning = None if field is None else _meaning(field, group)
+    return field, meaning, None if meaning is None else _plain_values(lookup, wrapped=wrapped)
 
 
 def _by_ids(field: Any, values: list[Any], scheme: ShardingScheme) -> Condition:

@@ -25,7 +25,7 @@ from scalekit.db.sharding.declarations import (
 from scalekit.db.sharding.ids import ID_SLOTS
 from scalekit.db.sharding.keys import canonical_text
 from scalekit.db.sharding.probing import located, row_anywhere
-from scalekit.db.sharding.refusals import away_from_home, key_required, torn_apart
+from scalekit.db.sharding.refusals import away_from_home, key_is_fixed, key_required, torn_apart
 from scalekit.db.sharding.slots import Slots
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ __all__ = [
     "is_reference",
     "on_any_shard",
     "on_shard",
+    "own_slot",
     "primary_of",
     "primary_of_context",
     "primary_of_instance",
@@ -171,6 +172,18 @@ def slot_of_instance(instance: Model, scheme: ShardingScheme) -> int | None:
     return next(iter(slots.values()), None)
 
 
+def own_slot(instance: Model, group: str) -> int | None:
+    """Return the slot that a row's own key names, or its id, whatever rows it hangs on."""
+    scheme = schemes[group]
+    if scheme.spreads_itself:
+        return None
+    if declaration_of(type(instance)).own_key is not None:
+        key = key_of_instance(instance)
+        return None if key is None else scheme.slot(key)
+    slot = slot_of_value(instance._meta.pk, instance.pk) if holds_id(instance._meta.pk) else None
+    return None if slot is None else slot % scheme.slots
+
+
 def primary_of_instance(instance: Model, group: str) -> str | None:
     """Return the primary an instance of a sharded model lives on, None while it has no key."""
     return _primary_by_key(instance, group, key_of_instance(instance))
@@ -200,10 +213,19 @@ def _slots_of_ids(instance: Model, scheme: ShardingScheme) -> dict[str, int]:
     slots = {}
     for field in declaration_of(type(instance)).ids:
         value = instance.__dict__.get(field.attname)
-        slot = None if value is None else pointed_at(field).slot_of(field.to_python(value))
+        slot = slot_of_value(field, value)
         if slot is not None:
             slots[field.attname] = slot % scheme.slots
     return slots
+
+
+def slot_of_value(field: Any, value: Any) -> int | None:
+    """Return the slot of an id, or of the row it is given as, for a column of ids; None if it holds none."""
+    value = getattr(value, "pk", value)
+    if value is None or hasattr(value, "resolve_expression"):
+        return None
+    slot: int | None = pointed_at(field).slot_of(field.to_python(value))
+    return slot
 
 
 def _primary_of_unknown(instance: Model, group: str) -> str | None:
@@ -219,6 +241,11 @@ def home_of(instance: Model, group: str, using: str | None = None) -> str:
     home = _primary_by_key(instance, group, key)
     if home is None:
         raise required(type(instance))
+    own_key = declaration_of(type(instance)).own_key
+    if key is None and own_key is not None and instance.__dict__.get(own_key.attname) is not None:
+        raise key_is_fixed(
+            type(instance), own_key.name
+        )  # an expression, which only the database knows
     if key is not None:
         hot_keys.seen(group, key)
     owner = current_cluster().owner
@@ -310,10 +337,12 @@ def _primary_by_relation(model: type[Model], group: str, instance: Any) -> str |
         return None
     if group_of(type(instance)) == group:
         return primary_of_instance(instance, group)
-    key = declaration_of(model).own_key
-    if key is None or key.related_model is not instance._meta.concrete_model:
+    key: Any = declaration_of(model).own_key
+    other = instance._meta.concrete_model
+    related = [field for field in model._meta.concrete_fields if field.related_model is other]
+    if related != [key]:  # of a follower and a followee, Django does not tell which is meant
         return None
-    value = getattr(instance, key.target_field.attname)  # type: ignore[attr-defined]  # a foreign key
+    value = getattr(instance, key.target_field.attname)
     return None if value is None else schemes[group].shard_for(value)
 
 

@@ -41,8 +41,8 @@ def group_unknown(group: str) -> ShardGroupUnknown:
 def apart(one: Model, other: Model, homes: tuple[Any, Any]) -> CrossShardRelation:
     names = f"{type(one).__name__} {one.pk}", f"{type(other).__name__} {other.pk}"
     msg = (
-        f"{names[0]} ({homes[0]}) and {names[1]} ({homes[1]}) cannot be related: a database knows the rows of its "
-        "own shard alone. Give both the same shard key; or keep the other row's id in a column that is no "
+        f"{names[0]} ({homes[0]}) and {names[1]} ({homes[1]}) cannot be related: what is not of one group and key "
+        "lies on different shards, today or once it is moved. Give both the same shard key; or keep the other row's id in a column that is no "
         "foreign key and read that row by a query of its own."
     )
     return CrossShardRelation(msg)
@@ -68,6 +68,14 @@ def key_is_fixed(model: type[Model], key: str | None) -> WrongShard:
     msg = (
         f"{model.__name__}.{key} cannot be changed: it says where the row lies. Create the row "
         "anew under the new key and delete the old one."
+    )
+    return WrongShard(msg)
+
+
+def key_differs(model: type[Model], field: str) -> WrongShard:
+    msg = (
+        f"Rows of {model.__name__} cannot be given a {field} of another shard key than theirs, on the same shard or not: "
+        "keys move apart. Create the rows anew beside that row and delete the old ones."
     )
     return WrongShard(msg)
 

@@ -18,10 +18,11 @@ from scalekit.db.sharding.lookup_index.claiming import (
     claimed_by_update,
     claimed_in_bulk,
 )
+from scalekit.db.sharding.lookups import slots_of_query
 from scalekit.db.sharding.mapping.staleness import retry_when_stale
 from scalekit.db.sharding.parallel import run_on_shards
-from scalekit.db.sharding.placing import home_of, primary_of_instance
-from scalekit.db.sharding.refusals import key_is_fixed
+from scalekit.db.sharding.placing import home_of, primary_of_instance, slot_of_value
+from scalekit.db.sharding.refusals import key_differs, key_is_fixed
 from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ class WritesRows(FetchesRows[M]):
         return self._retried(lambda: self._update_rows(**kwargs))
 
     def _update_rows(self, **kwargs: Any) -> int:
-        if group_of(self.model) is None:
+        group = group_of(self.model)
+        if group is None:
             return super().update(**kwargs)
         key = declaration_of(self.model).own_key
         if key is not None and {key.name, key.attname} & kwargs.keys():
             raise key_is_fixed(self.model, key.name)
         self._check_values(kwargs)
+        self._check_relations(kwargs, group)
         with claimed_by_update(self, kwargs) as rows:
             return models.QuerySet.update(rows, **kwargs)
 
@@ -61,6 +64,16 @@ class WritesRows(FetchesRows[M]):
         }
         if computed:
             self.alias(**computed).db  # noqa: B018 - raises CrossShardQuery
+
+    def _check_relations(self, values: dict[str, Any], group: str) -> None:
+        """Refuse to hang rows on one of another key, as a related manager's `add()` would: they move apart."""
+        for field in declaration_of(self.model).ids:
+            value = values.get(field.name, values.get(field.attname))
+            slot = None if field.primary_key else slot_of_value(field, value)
+            if slot is not None and slots_of_query(self.query, group) - {
+                slot % schemes[group].slots
+            }:
+                raise key_differs(self.model, field.name)
 
     # Writes that Django routes before it knows the row.
 

@@ -60,6 +60,16 @@ class Like(ShardedModel):
     shard_group, shard_key = "users", "comment__photo__owner"
 
 
+class Follow(ShardedModel):
+    """Points to two people, of whom one is its key."""
+
+    id = SnowflakeField(primary_key=True)
+    follower = outside(Person, related_name="following")
+    followee = outside(Person, related_name="followers", null=True)
+
+    shard_group, shard_key = "users", "follower"
+
+
 class Story(ShardedModel):
     """Its id says nothing of where it lies."""
 
