@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
+from django.db.models.constants import LOOKUP_SEP
 
 from scalekit.db.sharding.splitting.models import SplitTable
 
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
     from scalekit.db.sharding.splitting.copying import Mover
     from scalekit.db.sharding.splitting.tables import Table
+
+
+COLUMNS = """\
+SELECT table_name::text, column_name::text FROM information_schema.columns
+WHERE table_schema = ANY (current_schemas(false))"""
 
 
 def obstacles(mover: Mover) -> Iterator[str]:
@@ -30,10 +37,12 @@ def obstacles(mover: Mover) -> Iterator[str]:
         yield began_on_shards(mover.group)
         return
     states = {s.table for s in SplitTable.objects.using(mover.source).filter(group=mover.group)}
+    columns = {alias: _columns(alias) for alias in aliases}
     for table in mover.tables:
-        yield from _of_table(mover, table)
+        there = {alias: found[table.name] for alias, found in columns.items()}
+        yield from _of_table(mover, table, there)
         if table.name not in states:
-            yield from _of_copies(mover, table)
+            yield from _of_copies(mover, table, there)
     yield from _of_references(mover)
 
 
@@ -44,14 +53,13 @@ def began_on_shards(group: str) -> str:
     )
 
 
-def _of_table(mover: Mover, table: Table) -> Iterator[str]:
+def _of_table(mover: Mover, table: Table, columns: dict[str, set[str]]) -> Iterator[str]:
     if not table.key:
         yield f"{table.model.__name__} names no shard key. Set shard_key."
         return
     if '"' in table.name:
         yield f"{table.name}: tables with a schema in their name are not copied. Put it into search_path."
         return
-    columns = {alias: _columns(alias, table) for alias in (mover.source, *mover.scheme.shards)}
     lacking = {alias: set(table.columns) - found for alias, found in columns.items()}
     for alias, missing in lacking.items():
         if missing:
@@ -69,15 +77,17 @@ def _of_table(mover: Mover, table: Table) -> Iterator[str]:
 
 def _keyless(alias: str, table: Table) -> int:
     """Count the rows whose key is NULL, and those that a join with the row that has the key leaves out."""
-    rows = table.rows(alias)
-    left_out = models.QuerySet(table.model, using=alias).count() - rows.count()
-    return left_out + rows.filter(**{f"{table.key}__isnull": True}).count()
+    rows, has_key = table.rows(alias).order_by(), {f"{table.key}__isnull": False}
+    if LOOKUP_SEP not in table.key:
+        return rows.exclude(**has_key).count()
+    joined = rows.filter(**has_key, pk=models.OuterRef("pk"))
+    return models.QuerySet(table.model, using=alias).filter(~models.Exists(joined)).count()
 
 
-def _of_copies(mover: Mover, table: Table) -> Iterator[str]:
+def _of_copies(mover: Mover, table: Table, columns: dict[str, set[str]]) -> Iterator[str]:
     """Nothing has been copied yet, so whatever is there was not put there by us, or by a run that was cancelled."""
     for alias in mover.scheme.shards:
-        if _columns(alias, table) and models.QuerySet(table.model, using=alias).exists():
+        if columns[alias] and models.QuerySet(table.model, using=alias).exists():
             yield (
                 f"{alias} has rows in {table.name} already. Look where they come from; manage.py shard_tables cancel "
                 f"{mover.group} deletes them."
@@ -104,10 +114,11 @@ def _cascades(field: Any) -> bool:
     return getattr(field.remote_field.on_delete, "__name__", "").startswith("DB_")
 
 
-def _columns(alias: str, table: Table) -> set[str]:
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        if table.name not in connection.introspection.table_names(cursor):
-            return set()
-        found = connection.introspection.get_table_description(cursor, table.name)
-    return {column.name for column in found}
+def _columns(alias: str) -> dict[str, set[str]]:
+    """Return the names of the columns of each table."""
+    found: dict[str, set[str]] = defaultdict(set)
+    with connections[alias].cursor() as cursor:
+        cursor.execute(COLUMNS)
+        for table, column in cursor.fetchall():
+            found[table].add(column)
+    return found

@@ -9,6 +9,9 @@ from tests.db.databases import create_tables, databases
 from tests.integration.db.conftest import NAME, entry
 from tests.integration.db.splitting.site import CUSTOMERS, shop
 
+TABLES = (
+    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'"
+)
 EMPTY = "shop_before_split"
 APPS = ["scalekit.db", "tests.db.shop"]
 
@@ -30,12 +33,16 @@ def servers(postgres_primary, postgres_shards, django_db_blocker):
 @pytest.fixture
 def configuration(servers, postgres_shards):
     """DATABASES and the group's setting, with the tables everywhere and rows on default alone."""
-    for server in servers.values():
-        server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {NAME} TEMPLATE {EMPTY}")
+    default = servers["default"]
+    default.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+    default.execute(f"CREATE DATABASE {NAME} TEMPLATE {EMPTY}")
+    for server in postgres_shards:  # nothing but rows comes to them, or goes
+        tables = server.value(TABLES, database=EMPTY)
+        server.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE", database=EMPTY)
     options = {"shards": [s.name for s in postgres_shards], "slots": 64, "starts_on": "default"}
     sharding = {"users": {"BACKEND": "scalekit.db.sharding.slots.Slots", "OPTIONS": options}}
-    entries = {alias: entry(server) for alias, server in servers.items()}
+    entries = {s.name: entry(s, NAME=EMPTY) for s in postgres_shards}
+    entries["default"] = entry(default)
     with databases(entries, SCALEKIT_DB_SHARDING=sharding, INSTALLED_APPS=APPS):
         yield entries, sharding
         for alias in entries:
