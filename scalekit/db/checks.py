@@ -313,6 +313,7 @@ def check_reference_tables(
 @register()
 def check_reference_models(**_: Any) -> list[CheckMessage]:
     """Find reference models that could not be copied."""
-    from scalekit.db.sharding.reference.checks import faults_of_reference_model
+    from scalekit.db.sharding.reference.checks import faults_of_fanout, faults_of_reference_model
 
-    return [fault for model in apps.get_models() for fault in faults_of_reference_model(model)]
+    found = [fault for model in apps.get_models() for fault in faults_of_reference_model(model)]
+    return [*found, *faults_of_fanout()]

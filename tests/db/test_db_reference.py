@@ -302,17 +302,6 @@ def test_read_alone_it_comes_from_default(market):
     assert Sale.objects.get(pk=sale.pk).currency._state.db == "default"
 
 
-def test_without_shards_it_is_an_ordinary_model(tmp_path):
-    apps = [*settings.INSTALLED_APPS, "tests.db.market"]
-    with (
-        override_settings(INSTALLED_APPS=apps),
-        databases({"default": sqlite(tmp_path / "default.sqlite3")}),
-    ):
-        create_tables("default", app="market")  # and no tables of the library
-        euro = currency()
-        euro.delete()
-
-
 def test_a_test_case_sees_the_copies_at_once(market):
     class Case(TestCase):
         databases = {"default", *SHARDS}

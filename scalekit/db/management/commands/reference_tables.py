@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
-from django.db import Error
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from scalekit.core.teaching import TeachingCommand
 from scalekit.db.sharding.reference.comparing import differences, wait
@@ -47,6 +47,9 @@ class Command(TeachingCommand):
     def act(self, **options: Any) -> None:
         if not reference_models():
             raise CommandError("There is no model derived from ReferenceModel.")
+        if not shards():
+            self.stdout.write("No database but default has these tables: there is nothing to do.")
+            return
         aliases = options["shard"] or shards()
         unknown = set(aliases) - set(shards())
         if unknown:
@@ -95,6 +98,8 @@ class Command(TeachingCommand):
             self._each(fails, "every row was brought", bring)
 
     def drop(self, aliases: list[str], options: dict[str, Any]) -> None:
+        if any(connections[alias].vendor != "postgresql" for alias in (DEFAULT_DB_ALIAS, *aliases)):
+            raise CommandError("Only PostgreSQL replicates; the outbox has nothing to be dropped.")
         self._each(aliases, "follows no more", None if options["dry_run"] else drop)
         if not options["dry_run"] and set(aliases) == set(shards()):
             unpublish()

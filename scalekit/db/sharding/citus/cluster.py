@@ -6,13 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.db import transaction
 
 from scalekit.db.sharding.citus.columns import column_of
 from scalekit.db.sharding.citus.ddl import Constraint, statements
-from scalekit.db.sharding.declarations import is_reference
 from scalekit.db.sharding.group_models import models_of
+from scalekit.db.sharding.reference.fanout import reference_models
 
 if TYPE_CHECKING:
     from scalekit.db.sharding.citus.scheme import Citus
@@ -38,9 +37,7 @@ def version(connection: Any) -> str | None:
 def plan(group: str, scheme: Citus, connection: Any) -> list[str]:
     """Return the statements that are left to distribute a group's tables. Raises `KeyMissing`."""
     keys = {m._meta.db_table: column_of(m).column for m in models_of(group)}
-    references = [
-        m._meta.db_table for m in apps.get_models() if is_reference(m) and m._meta.managed
-    ]
+    references = [m._meta.db_table for m in reference_models()]
     return statements(
         keys=keys,
         references=references,

@@ -12,9 +12,15 @@ from django.core.checks import (
 )
 
 from scalekit.core.exceptions import SettingInvalid
+from scalekit.db.conf import settings
 from scalekit.db.sharding.declarations import declared_group, is_reference
 from scalekit.db.sharding.mapping.connecting import own_connection
-from scalekit.db.sharding.reference.fanout import by_replication, reference_models, shards
+from scalekit.db.sharding.reference.fanout import (
+    by_replication,
+    citus_groups,
+    reference_models,
+    shards,
+)
 from scalekit.db.sharding.reference.following import Slot, slot_state
 from scalekit.db.sharding.reference.models import ReferenceModel, ReferenceQuerySet
 from scalekit.db.sharding.reference.publishing import published
@@ -47,6 +53,20 @@ def faults_of_reference_model(model: type[Model]) -> Iterator[CheckMessage]:
             )
     if issubclass(model, ReferenceModel):
         yield from _faults_of_declaration(model)
+
+
+def faults_of_fanout() -> Iterator[CheckMessage]:
+    """Find a way of carrying rows that the databases do not allow."""
+    try:
+        wrong = citus_groups() if settings.REFERENCE_FANOUT == "replication" else []
+    except SettingInvalid:  # scalekit.core.E002 or E006 says so
+        return
+    if wrong:
+        yield Error(
+            f'SCALEKIT_DB_REFERENCE_FANOUT is "replication", which goes past Citus ({", ".join(wrong)}); the outbox is used.',
+            hint='Write "auto" or "outbox".',
+            id="scalekit.db.E055",
+        )
 
 
 def _faults_of_declaration(model: type[ReferenceModel]) -> Iterator[CheckMessage]:

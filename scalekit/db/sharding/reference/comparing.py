@@ -33,10 +33,10 @@ def differences(alias: str, model: type[models.Model]) -> list[str]:
     """
     suspects: dict[str, Any] = {}
     for round_number in range(ROUNDS):
-        before = _Table(model, DEFAULT_DB_ALIAS)
+        before = _Table(model, DEFAULT_DB_ALIAS, alias)
         digest = before.digest()
         wait(alias)
-        found = _differing(before, digest, _Table(model, alias))
+        found = _differing(before, digest, _Table(model, alias, DEFAULT_DB_ALIAS))
         suspects = found if round_number == 0 else _still(suspects, found)
         if not suspects:
             return []
@@ -67,13 +67,18 @@ def _differing(default: _Table, digest: Digest, copy: _Table) -> dict[str, Any]:
 
 
 class _Table:
-    """A table of one database, in buckets by the hash of the primary key: no order of text matters."""
+    """A table of one database, in buckets by the hash of the primary key: no order of text matters.
 
-    def __init__(self, model: type[models.Model], alias: str) -> None:
+    Servers compute the hashes where both are PostgreSQL; elsewhere they are those of the values in Python.
+    """
+
+    def __init__(self, model: type[models.Model], alias: str, other: str) -> None:
         self.model, self.connection = model, connections[alias]
+        vendors = {connections[alias].vendor, connections[other].vendor}
+        self.by_server = vendors == {"postgresql"}
 
     def digest(self) -> Digest:
-        if self.connection.vendor == "postgresql":
+        if self.by_server:
             rows = self._query(DIGEST, [])
             return {bucket: (count, int(total)) for bucket, count, total in rows}
         found: Digest = {}
@@ -84,7 +89,7 @@ class _Table:
 
     def rows(self, buckets: list[int]) -> dict[str, int]:
         """Return the hash of each row by its primary key."""
-        if self.connection.vendor == "postgresql":
+        if self.by_server:
             return dict(self._query(DIGEST_ROWS, [buckets]))
         wanted = set(buckets)
         return {key: value for key, value in self._hashed() if _bucket(key) in wanted}

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from scalekit.db.cluster import current_cluster
-from scalekit.db.conf import settings
+from scalekit.db.conf import schemes, settings
 from scalekit.db.sharding.declarations import is_reference
 
 if TYPE_CHECKING:
@@ -24,11 +24,21 @@ def shards() -> list[str]:
 
 
 def by_replication() -> bool:
-    """Return whether PostgreSQL carries the rows, and not this library."""
+    """Return whether PostgreSQL carries the rows, and not this library.
+
+    Not beside Citus: what a subscription applies goes past it, into a table of the coordinator that nobody reads,
+    and what a publication sees there is empty.
+    """
     how = settings.REFERENCE_FANOUT
-    if how != "auto":
-        return how == "replication"
-    return all(connections[a].vendor == "postgresql" for a in (DEFAULT_DB_ALIAS, *shards()))
+    if how == "outbox" or citus_groups():
+        return False
+    everywhere = (DEFAULT_DB_ALIAS, *shards())
+    return how == "replication" or all(connections[a].vendor == "postgresql" for a in everywhere)
+
+
+def citus_groups() -> list[str]:
+    """Return the shard groups whose database spreads the rows itself."""
+    return [group for group in settings.SHARDING if schemes[group].spreads_itself]
 
 
 def reference_models() -> list[type[Model]]:

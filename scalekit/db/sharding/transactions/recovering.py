@@ -60,7 +60,10 @@ def shards_with_transactions() -> list[str]:
 
 
 def prepared_on(alias: str, owner: str) -> list[Prepared]:
-    """Return our prepared transactions on a shard, the oldest first. Raises Django's errors."""
+    """Return our prepared transactions on a shard, the oldest first, also of a time when it had another alias.
+
+    Raises Django's errors.
+    """
     with own_connection(alias) as connection, connection.cursor() as cursor:
         cursor.execute(PREPARED, [prefix(owner)])
         rows = cursor.fetchall()
@@ -68,7 +71,7 @@ def prepared_on(alias: str, owner: str) -> list[Prepared]:
     return [
         Prepared(alias, gid, name.transaction, name.group, age)
         for gid, age, name in named
-        if name is not None and name.alias == alias
+        if name is not None
     ]
 
 

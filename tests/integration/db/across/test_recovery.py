@@ -11,6 +11,7 @@ import sys
 from io import StringIO
 from pathlib import Path
 from threading import Barrier, Thread
+from uuid import uuid4
 
 import pytest
 from django.core import checks
@@ -25,6 +26,7 @@ from scalekit.db.exceptions import (
 from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.db.sharding.transactions import settling
 from scalekit.db.sharding.transactions.coordinating import Coordinator
+from scalekit.db.sharding.transactions.names import Name, owner_of
 from scalekit.db.sharding.transactions.recovering import Unreached, recover
 from tests.db.databases import databases, sharding
 from tests.integration.db.across.conftest import SHARDS, entries_of, prepared
@@ -127,6 +129,14 @@ def test_transactions_of_others_are_not_touched(across, keys):
             cursor.execute(f"PREPARE TRANSACTION '{gid}'")
     assert recovered() == []
     assert len(prepared(across)) == 3
+
+
+def test_a_part_of_a_shard_that_had_another_alias_is_ours(across, keys):
+    gid = Name(owner_of(connections["default"]), uuid4(), "former_name", "users")
+    with transaction.atomic(using="shard_0"), connections["shard_0"].cursor() as cursor:
+        cursor.execute(f"PREPARE TRANSACTION '{gid}'")
+    assert recovered() == ["rollback"]
+    assert prepared(across) == []
 
 
 def test_a_shard_whose_connection_breaks_is_told_on_another(across, keys):
