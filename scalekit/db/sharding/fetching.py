@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.db import DatabaseError, models
 
 from scalekit.db.conf import schemes
@@ -21,7 +22,7 @@ from scalekit.db.sharding.refusals import limited_over_shards
 from scalekit.db.sharding.subqueries import check_subqueries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 class FetchesRows(FindsShard[M]):
@@ -92,6 +93,14 @@ class FetchesRows(FindsShard[M]):
             first = retry_after(error, begin_again)
         yield from first
         yield from rows
+
+    async def aiterator(self, chunk_size: int = 2000) -> AsyncIterator[M]:
+        """Yield rows. The shard is found in a thread, as it may take a query: by a unique value, say."""
+        placed = self
+        if self._unplaced_group() is not None:
+            placed = self.using(await sync_to_async(lambda: self.db)())
+        async for row in super(FetchesRows, placed).aiterator(chunk_size):
+            yield row
 
     def _streamed(self, use_chunked_fetch: bool, chunk_size: int | None) -> Iterator[Any]:
         group = group_of(self.model)
