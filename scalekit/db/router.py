@@ -121,9 +121,10 @@ class Router:
             is_shard = db in cluster.shard_aliases and db != DEFAULT_DB_ALIAS
             is_everywhere = _on_every_primary(model) or is_reference(model)
             return False if is_shard and not is_everywhere else None
-        return db == schemes[group].starts_on or any(
-            s.group == group and s.primary.alias == db for s in cluster.shards
-        )
+        scheme = schemes[group]
+        if db == scheme.starts_on:
+            return not scheme.map.live  # else there is a view in its place, or nothing any more
+        return any(s.group == group and s.primary.alias == db for s in cluster.shards)
 
 
 def _on_every_primary(model: type[Model]) -> bool:

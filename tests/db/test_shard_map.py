@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
-from django.db import connections, transaction
+from django.db import connections, router, transaction
 from django.test import override_settings
 
 from scalekit.core.exceptions import SettingInvalid
@@ -287,6 +287,15 @@ def test_a_group_that_has_not_gone_live_is_not_taken_for_one_that_has(mapped):
         init_map("users")
     with set_to(to=of("Slots")) as scheme, pytest.raises(SettingInvalid, match="starts_on is gone"):
         scheme.shard_for(7)
+
+
+def test_the_first_database_has_no_tables_of_a_group_that_has_gone_live(mapped):
+    with set_to(to=of("Slots", starts_on="default")):
+        assert router.allow_migrate("default", "shop", model_name="order")
+        init_map("users")
+        set_live("users", 1)
+        assert not router.allow_migrate("default", "shop", model_name="order")
+        assert router.allow_migrate("shard_0", "shop", model_name="order")
 
 
 def test_what_runs_on_every_shard_runs_once_until_these_have_the_rows(mapped):

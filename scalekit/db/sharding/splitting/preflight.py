@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 COLUMNS = """\
 SELECT table_name::text, column_name::text FROM information_schema.columns
 WHERE table_schema = ANY (current_schemas(false))"""
+STRANGERS = """\
+SELECT conrelid::regclass::text, conname::text, confrelid::regclass::text FROM pg_constraint
+WHERE contype = 'f' AND confrelid = ANY (%(tables)s::regclass[]) AND conrelid <> ALL (%(tables)s::regclass[])
+ORDER BY 1, 2"""
 
 
 def obstacles(mover: Mover) -> Iterator[str]:
@@ -38,12 +42,16 @@ def obstacles(mover: Mover) -> Iterator[str]:
         return
     states = {s.table for s in SplitTable.objects.using(mover.source).filter(group=mover.group)}
     columns = {alias: _columns(alias) for alias in aliases}
+    if any(table.name not in columns[mover.source] for table in mover.tables):
+        yield f"Not all tables of {mover.group} are on {mover.source}. Run manage.py migrate."
+        return
     for table in mover.tables:
         there = {alias: found[table.name] for alias, found in columns.items()}
         yield from _of_table(mover, table, there)
         if table.name not in states:
             yield from _of_copies(mover, table, there)
     yield from _of_references(mover)
+    yield from _of_strangers(mover)
 
 
 def began_on_shards(group: str) -> str:
@@ -108,6 +116,19 @@ def _of_references(mover: Mover) -> Iterator[str]:
                 )
             if not isinstance(field, models.ForeignKey) or _cascades(field):
                 yield f"{field} deletes in the database (DB_CASCADE); copying deletes and inserts. Use CASCADE."
+
+
+def _of_strangers(mover: Mover) -> Iterator[str]:
+    """Foreign keys from tables that stay would go on to refer to the old tables, and refuse every new row."""
+    quote = connections[mover.source].ops.quote_name
+    names = [quote(table.name) for table in mover.tables]
+    with connections[mover.source].cursor() as cursor:
+        cursor.execute(STRANGERS, {"tables": names})
+        for table, constraint, other in cursor.fetchall():
+            yield (
+                f"{constraint} of {table} refers to {other}, whose rows leave this database. Give that foreign key "
+                "db_constraint=False, and migrate."
+            )
 
 
 def _cascades(field: Any) -> bool:

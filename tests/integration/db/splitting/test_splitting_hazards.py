@@ -248,6 +248,12 @@ def test_a_row_that_lost_its_parent_is_named_before_the_switch(site):
         run("verify", "users")
 
 
+def test_a_table_that_stays_and_refers_to_one_that_goes_is_named(site):
+    sql("CREATE TABLE notices (order_id bigint CONSTRAINT of_order REFERENCES shop_order)")
+    with pytest.raises(CommandError, match="of_order of notices refers to shop_order"):
+        run("start", "users")
+
+
 def constraint(table, other):
     with connections["default"].cursor() as cursor:
         cursor.execute(
