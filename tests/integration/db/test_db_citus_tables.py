@@ -13,7 +13,7 @@ import sys
 import pytest
 from django.db import connections
 
-from scalekit.db.sharding.citus.cluster import constraints_of
+from scalekit.db.sharding.citus.cluster import as_written, constraints_of
 from scalekit.db.sharding.citus.ddl import statements
 from tests.db.databases import create_tables, databases
 from tests.integration.db.conftest import NAME, entry
@@ -55,6 +55,15 @@ def prepare(connection):
         for statement in plan(connection):
             if statement.startswith("ALTER TABLE"):
                 cursor.execute(statement)
+
+
+def test_names_of_tables_are_those_of_their_constraints(connection):
+    with connection.cursor() as cursor:
+        cursor.execute('CREATE TABLE "Shop_Order" (id bigint PRIMARY KEY)')
+    names = as_written(connection, ["shop_order", "Shop_Order"])
+    assert names == {"shop_order": "shop_order", "Shop_Order": '"Shop_Order"'}
+    tables = {constraint.table for constraint in constraints_of(connection, list(names))}
+    assert set(names.values()) <= tables
 
 
 def columns(connection, kind):

@@ -20,6 +20,8 @@ CONSTRAINTS = Path(__file__).with_name("constraints.sql").read_text()
 TABLES = """\
 SELECT table_name::text, citus_table_type, distribution_column, colocation_id, shard_count, table_size
 FROM citus_tables ORDER BY 1"""
+WRITTEN = """\
+SELECT name::regclass::text FROM unnest(%s::text[]) WITH ORDINALITY n(name, place) ORDER BY place"""
 IS_THERE = "SELECT extversion FROM pg_extension WHERE extname = 'citus'"
 ISOLATE = "SELECT isolate_tenant_to_new_shard(%s::regclass, %s::{kind}, 'CASCADE')"
 PLACEMENT = "SELECT nodename, nodeport FROM citus_shards WHERE shardid = %s"
@@ -38,14 +40,22 @@ def plan(group: str, scheme: Citus, connection: Any) -> list[str]:
     """Return the statements that are left to distribute a group's tables. Raises `KeyMissing`."""
     keys = {m._meta.db_table: column_of(m).column for m in models_of(group)}
     references = [m._meta.db_table for m in reference_models()]
+    written = as_written(connection, [*keys, *references])
     return statements(
-        keys=keys,
-        references=references,
+        keys={written[table]: key for table, key in keys.items()},
+        references=[written[table] for table in references],
         constraints=constraints_of(connection, [*keys, *references]),
         shard_count=scheme.shard_count,
         quote=connection.ops.quote_name,
         distributed=frozenset(row[0] for row in tables(connection)),
     )
+
+
+def as_written(connection: Any, names: list[str]) -> dict[str, str]:
+    """Return tables by name as the catalog writes them: in quotes where there are capital letters."""
+    with connection.cursor() as cursor:
+        cursor.execute(WRITTEN, [[connection.ops.quote_name(name) for name in names]])
+        return dict(zip(names, (row[0] for row in cursor.fetchall()), strict=True))
 
 
 def constraints_of(connection: Any, names: list[str]) -> list[Constraint]:
