@@ -149,3 +149,15 @@ def test_a_child_process_asks_for_a_lease_of_its_own():
     ids.fork()
     ids.next_id(1)
     assert len(asked) == 2
+
+
+def test_who_is_told_of_a_lease_may_make_ids():
+    """An observer that stores a row of what happened, say."""
+    told = []
+    ids = IdGenerator(Clock(), tell=lambda: told.append(ids.next_id(1)))
+    made = []
+    thread = threading.Thread(target=lambda: made.append(ids.next_id(1)), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert made
+    assert made < told

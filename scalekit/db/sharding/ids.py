@@ -114,15 +114,18 @@ class IdGenerator:
     """Give ids that never repeat in this process and grow within each slot.
 
     When the clock goes back, or a slot has used up its milliseconds, time is borrowed from the future. `shares` is
-    asked for a share that is good after a given millisecond whenever the last one ends.
+    asked for a share that is good after a given millisecond whenever the last one ends, and `tell` called once it is
+    in use: not before the lock is free, since who is told of it may want an id too.
     """
 
     def __init__(
         self,
         clock: Callable[[], int] = wall_clock,
         shares: Callable[[int], Share] = everything,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
-        self._clock, self._shares = clock, shares
+        self._clock, self._shares, self._tell = clock, shares, tell
+        self._has_news = False
         self._lock = threading.Lock()
         self._ms = 0
         self._share: Share = Everything(last=-1)
@@ -139,7 +142,11 @@ class IdGenerator:
                 self._enter(self._share.after(self._ms))
                 left = self._share.sequences()
             self._sequences[slot] = left[1:]
-            return (self._ms << (SLOT_BITS + SEQUENCE_BITS)) | (slot << SEQUENCE_BITS) | left[0]
+            made = (self._ms << (SLOT_BITS + SEQUENCE_BITS)) | (slot << SEQUENCE_BITS) | left[0]
+        if self._has_news:
+            self._has_news = False
+            self._tell()
+        return made
 
     def fork(self) -> None:
         """Begin again in a child process, so that it does not repeat what its parent goes on to give."""
@@ -159,6 +166,7 @@ class IdGenerator:
         """Go on to a millisecond of this share, or to the first one of the next."""
         if ms > self._share.last:
             self._share = self._shares(ms)
+            self._has_news = True
             ms = self._share.after(max(ms - 1, self._ms))
         self._ms = ms
         self._sequences.clear()
@@ -171,6 +179,13 @@ def leased(ms: int) -> Share:
     return leases.share(ms)
 
 
-generator = IdGenerator(shares=leased)
+def tell() -> None:
+    """Say so if there was no lease."""
+    from scalekit.db.sharding.id_leases.leasing import leases  # needs Django, unlike all above
+
+    leases.tell()
+
+
+generator = IdGenerator(shares=leased, tell=tell)
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=generator.fork)

@@ -45,6 +45,7 @@ class Leases:
         """Be a holder of its own in a child process."""
         self._holder = uuid4().hex
         self._lease: Lease | None = None
+        self._failure = ""
 
     def share(self, ms: int) -> Share:
         """Return a share that is good from a millisecond on: all there is, for a while, if none can be leased."""
@@ -54,8 +55,14 @@ class Leases:
             self._lease = ask(lambda connection: self._leased(connection, ms), patience=PATIENCE)
         except (Error, RuntimeError) as error:  # the latter where no thread can be started any more
             self._lease = None
-            ID_LEASE_FAILED.emit(error=str(error).strip())
+            self._failure = str(error).strip()
         return self._lease or Everything(last=ms + AGAIN_MS)
+
+    def tell(self) -> None:
+        """Say that the last lease failed, if it did."""
+        failure, self._failure = self._failure, ""
+        if failure:
+            ID_LEASE_FAILED.emit(error=failure)
 
     def _leased(self, connection: Any, ms: int) -> Lease | None:
         if connection.vendor == "postgresql":
