@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import unittest
+from threading import Barrier, Thread
 
 import pytest
 from django.db import IntegrityError, connections, transaction
@@ -229,6 +230,30 @@ def test_shard_atomic_decorates_a_function_at_each_call(keys):
         return order(keys[0], note=note)
 
     assert (save("a").note, save("b").note) == ("a", "b")
+
+
+def test_one_block_may_be_entered_by_several_threads(keys):
+    block = shard_atomic("users", keys[0])
+    entered, left = Barrier(2), Barrier(2)
+    found = []
+
+    def enter_later_and_leave_first():
+        entered.wait(30)
+        with block:
+            left.wait(30)
+            left.wait(30)
+        found.append(connections["shard_0"].in_atomic_block)
+        connections.close_all()
+
+    thread = Thread(target=enter_later_and_leave_first)
+    thread.start()
+    with block:
+        entered.wait(30)
+        left.wait(30)
+    found.append(connections["shard_0"].in_atomic_block)
+    left.wait(30)
+    thread.join()
+    assert found == [False, False]
 
 
 def test_shard_atomic_refuses_async_code_and_generators():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 BATCH = 500  # changes, and rows, that are taken at once
+PATIENCE = "5s"  # for another process that is bringing; it takes along what is noted by then
 COPYING = "SET LOCAL scalekit.reference_copy = 'on'"  # asked by the trigger of refuse_writes.sql
 
 
@@ -110,6 +111,9 @@ def _bring_table(alias: str, label: str, keys: list[Any] | None) -> None:
 def _hold(alias: str) -> None:
     from scalekit.db.sharding.reference.ledger import ReferenceLock
 
+    if connections[alias].vendor == "postgresql":
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
     lock = ReferenceLock.objects.using(alias).filter(pk=1)
     if not lock.update(taken_at=Now()):
         ReferenceLock.objects.using(alias).bulk_create([ReferenceLock(pk=1)], ignore_conflicts=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,12 +11,12 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+# Open blocks of this thread. They are kept here, not on the objects, which several threads may enter.
+_open: ContextVar[tuple[AbstractContextManager[Any], ...]] = ContextVar("scalekit_db_blocks")
+
 
 class Block:
     """A with block, and a decorator that opens it anew at each call; for sync code, as Django's transactions are."""
-
-    def __init__(self) -> None:
-        self._entered: list[AbstractContextManager[Any]] = []
 
     def _block(self) -> AbstractContextManager[Any]:
         raise NotImplementedError
@@ -23,11 +24,13 @@ class Block:
     def __enter__(self) -> Any:
         block = self._block()
         value = block.__enter__()
-        self._entered.append(block)
+        _open.set((*_open.get(()), block))
         return value
 
     def __exit__(self, *exc_info: object) -> bool | None:
-        return self._entered.pop().__exit__(*exc_info)  # type: ignore[arg-type]  # passed through
+        *outer, block = _open.get()
+        _open.set(tuple(outer))
+        return block.__exit__(*exc_info)  # type: ignore[arg-type]  # passed through
 
     def __call__(self, function: F) -> F:
         name = type(self).__name__

@@ -33,7 +33,6 @@ class shard_atomic(Block):  # noqa: N801 - reads as a verb, like Django's atomic
     def __init__(
         self, group: str, key: ShardKey, *, savepoint: bool = True, durable: bool = False
     ) -> None:
-        super().__init__()
         self.group, self.key, self.savepoint, self.durable = group, key, savepoint, durable
 
     def _block(self) -> AbstractContextManager[str]:

@@ -41,7 +41,6 @@ class two_phase(Block):  # noqa: N801 - reads as a verb, like Django's atomic
     """
 
     def __init__(self, group: str, *keys: ShardKey) -> None:
-        super().__init__()
         self.group, self.keys = group, keys
 
     def _block(self) -> AbstractContextManager[None]:

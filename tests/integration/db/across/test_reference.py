@@ -157,15 +157,17 @@ def ids_of_checks():
 def test_a_shard_that_was_down_catches_up(servers, replicated):
     servers["shard_1"].stop()
     connections["shard_1"].close()
-    currency("USD")
-    state = state_of("shard_1")
-    assert "does not answer" in state.problem
-    assert state.lag > 0
-    assert_converges("shard_0")
-    with pytest.raises(SystemExit):
-        run("status")
-    assert "scalekit.db.W054" in ids_of_checks()
-    servers["shard_1"].start()
+    try:
+        currency("USD")
+        state = state_of("shard_1")
+        assert "does not answer" in state.problem
+        assert state.lag > 0
+        assert_converges("shard_0")
+        with pytest.raises(SystemExit):
+            run("status")
+        assert "scalekit.db.W054" in ids_of_checks()
+    finally:
+        servers["shard_1"].start()
     assert_converges()
     assert json.loads(run("status", "--json"))[1]["problem"] == ""
     assert run("verify").count("are equal") == 2

@@ -10,8 +10,11 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import override_settings
 
+from scalekit.db.sharding.mapping.connecting import own_connection
+from scalekit.db.sharding.reference import delivering
+from scalekit.db.sharding.reference.noting import waiting
 from tests.db.databases import create_tables, databases, sharding, sqlite
-from tests.db.market.writes import WRITES
+from tests.db.market import writes
 from tests.integration.db.conftest import entry
 
 pytestmark = pytest.mark.servers
@@ -38,6 +41,7 @@ def market(entries, shop):
         if not connections["default"].introspection.table_names():
             for app in ("market", "scalekit_db"):
                 create_tables("default", *SHARDS, app=app)
+        delivering.breaker_of.cache_clear()
         from tests.db.market.models import Currency, Region
 
         Region.objects.create(name="north")
@@ -54,8 +58,12 @@ def run(*arguments):
     return out.getvalue()
 
 
-@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
-def test_every_way_of_writing_leaves_equal_copies(market, write):
+@pytest.mark.parametrize(
+    "write",
+    [writes.write_bulk_create_updating, writes.write_cascade_to_pairs, writes.write_fixture],
+    ids=lambda write: write.__name__,
+)
+def test_copies_of_either_kind_are_equal_to_the_table(market, write):
     write(market)
     assert run("verify").count("3 tables are equal") == 2
 
@@ -68,6 +76,20 @@ def test_what_differs_is_named_and_mended_on_either_kind_of_shard(market):
     with pytest.raises(CommandError, match="repair"):
         run("verify")
     assert run("repair").count(f"differs in {euro.pk}\n") == 2
+    assert run("verify").count("3 tables are equal") == 2
+
+
+def test_whoever_brings_and_hangs_holds_up_no_writer_for_long(market, monkeypatch):
+    monkeypatch.setattr(delivering, "PATIENCE", "100ms")
+    market.objects.create(code="GBP")
+    with own_connection("shard_1") as hanging:
+        hanging.set_autocommit(False)
+        with hanging.cursor() as cursor:
+            cursor.execute("UPDATE scalekit_db_referencelock SET taken_at = now()")
+        market.objects.create(code="CHF")
+        assert waiting("shard_1") == 1
+        hanging.rollback()
+    delivering.bring("shard_1")
     assert run("verify").count("3 tables are equal") == 2
 
 
