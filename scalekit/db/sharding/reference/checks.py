@@ -21,7 +21,7 @@ from scalekit.db.sharding.reference.fanout import (
     reference_models,
     shards,
 )
-from scalekit.db.sharding.reference.following import Slot, slot_state
+from scalekit.db.sharding.reference.following import Slot, forgotten_slots, slot_state
 from scalekit.db.sharding.reference.models import ReferenceModel, ReferenceQuerySet
 from scalekit.db.sharding.reference.publishing import published
 
@@ -98,6 +98,13 @@ def faults_of_publication() -> Iterator[CheckMessage]:
     with own_connection() as default:
         missing = wanted - published(default)
         slots = {alias: slot for alias in shards() if (slot := slot_state(default, alias))}
+        forgotten = forgotten_slots(default)
+    for name in forgotten:
+        yield Warning(
+            f"The replication slot {name} on default is that of no shard any more, and keeps the log.",
+            hint=f"Drop the subscription there, and here: SELECT pg_drop_replication_slot('{name}').",
+            id="scalekit.db.W056",
+        )
     yield from _faults_of_slots(slots)
     if missing:
         yield Warning(

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import Error, OperationalError
 
 from scalekit.db.sharding.mapping.connecting import own_connection
-from scalekit.db.sharding.reference.fanout import reference_models
+from scalekit.db.sharding.reference.fanout import reference_models, shards
 from scalekit.db.sharding.reference.publishing import published
 from scalekit.db.sharding.reference.source import SUBSCRIPTION
 from scalekit.db.sharding.reference.statements import PATIENCE, execute, rows, slot_name, waiting
@@ -67,6 +67,14 @@ def slot_state(default: Any, alias: str) -> Slot | None:
     """Return the slot of a shard, None if it has none."""
     found = rows(default, SLOT, [slot_name(default, alias)])
     return Slot(*found[0]) if found else None
+
+
+def forgotten_slots(default: Any) -> list[str]:
+    """Return the slots of shards that are in the settings no more: `default` keeps its log for them for ever."""
+    known = {slot_name(default, alias) for alias in shards()}
+    beginning = slot_name(default, "")
+    sql = "SELECT slot_name::text FROM pg_replication_slots WHERE starts_with(slot_name::text, %s) ORDER BY 1"
+    return [name for (name,) in rows(default, sql, [beginning]) if name not in known]
 
 
 def _problem(found: list[Any], slot: Slot | None, wanted: set[str], missing: set[str]) -> str:

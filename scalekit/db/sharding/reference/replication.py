@@ -30,6 +30,7 @@ from scalekit.db.sharding.reference.statements import PATIENCE, execute, rows, s
 
 HERE = Path(__file__).parent
 REFUSE_WRITES = (HERE / "refuse_writes.sql").read_text()
+ALONE = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"  # two would drop each other's slot
 CREATE_TRIGGER = (HERE / "create_trigger.sql").read_text()
 
 
@@ -42,6 +43,8 @@ def resynchronise(alias: str) -> None:
         shard.ensure_connection()
         default.ensure_connection()
         slot = slot_name(default, alias)
+        if not rows(default, ALONE, [slot])[0][0]:
+            raise OperationalError(f"Another process is copying to {alias} just now.")
         _unsubscribe(shard)
         _drop_slot(default, slot)
         failover = _knows_failover(default) and _knows_failover(shard)

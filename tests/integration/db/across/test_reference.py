@@ -16,9 +16,13 @@ from django.db import connections, transaction
 from django.test import override_settings
 
 from scalekit.db.exceptions import WriteOnCopy
+from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.db.sharding.reference.comparing import differences
 from scalekit.db.sharding.reference.following import catch_up, state_of
+from scalekit.db.sharding.reference.replication import ALONE
 from scalekit.db.sharding.reference.source import slot_of
+from scalekit.db.sharding.reference.statements import rows as fetched
+from scalekit.db.sharding.reference.statements import slot_name
 from tests.db.databases import create_tables, databases, sharding
 from tests.integration.db.conftest import entry
 
@@ -291,6 +295,29 @@ class Reading(Thread):
     def stop(self):
         self.ended.set()
         self.join()
+
+
+def test_two_repairs_at_once_do_not_undo_each_other(replicated):
+    diverge("shard_1")
+    with own_connection() as other:
+        assert fetched(other, ALONE, [slot_name(other, "shard_1")]) == [(True,)]
+        with pytest.raises(CommandError, match="shard_1 failed"):
+            run("repair")
+        assert state_of("shard_1").problem == ""
+    run("repair")
+    assert_converges()
+
+
+def test_the_slot_of_a_shard_that_is_gone_is_found_by_a_check(servers, replicated):
+    with own_connection() as default:
+        slot = slot_name(default, "shard_9")
+    make = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
+    servers["default"].execute(make, [slot], database="market_default")
+    try:
+        assert "scalekit.db.W056" in ids_of_checks()
+    finally:
+        servers["default"].execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    assert "scalekit.db.W056" not in ids_of_checks()
 
 
 def test_readers_never_see_an_empty_copy_while_it_is_made_anew(servers, replicated):
