@@ -76,6 +76,19 @@ def test_a_value_of_a_transaction_that_was_rolled_back_is_free_when_it_is_wanted
     assert len(index()) == 1
 
 
+@pytest.mark.parametrize("verb", ["get_or_create", "update_or_create"])
+def test_a_value_of_a_transaction_that_was_rolled_back_does_not_lead_a_new_row_astray(verb):
+    with rolled_back(using=home(HERE)):
+        member(HERE)
+    write = getattr(club().Member.objects, verb)
+    bob, created = write(email=EMAIL, defaults={"family": THERE})
+    assert (created, bob._state.db) == (True, home(THERE))
+    assert write(email=EMAIL, defaults={"family": HERE} if verb == "get_or_create" else {}) == (
+        bob,
+        False,
+    )
+
+
 def test_a_value_moves_within_a_transaction():
     with transaction.atomic(using=home(HERE)):
         member(HERE).delete()

@@ -17,6 +17,7 @@ from scalekit.db.sharding.lookup_index.claiming import (
     claimed,
     claimed_by_update,
     claimed_in_bulk,
+    lookup_fields,
 )
 from scalekit.db.sharding.lookups import slots_of_query
 from scalekit.db.sharding.mapping.staleness import retry_when_stale
@@ -180,10 +181,14 @@ class WritesRows(FetchesRows[M]):
         if group is None:
             return self._chain()
         found = self.filter(**lookup)
-        if found._shards(group):
-            return self.using(found._primary(group))
-        alias = primary_of_instance(self.model(**self._placing(defaults)), group)
-        return self.using(alias or found._primary(group))
+        named = found._primary(group) if found._shards(group) else None
+        if named is not None and not lookup_fields(self.model):
+            return self.using(named)
+        home = primary_of_instance(self.model(**self._placing(defaults)), group)
+        # A unique value may lead to where its row never came to be: what has begun is not always committed.
+        if named is not None and (home in {None, named} or found.using(named).exists()):
+            return self.using(named)
+        return self.using(home or found._primary(group))
 
     def _placing(self, values: Any) -> dict[str, Any]:
         """Return those of a new row's values that say where it lies."""

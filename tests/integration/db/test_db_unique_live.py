@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from array import array
 from contextlib import ExitStack, contextmanager
 
@@ -19,7 +20,7 @@ from scalekit.db.models import IdLease, ShardLookup
 from scalekit.db.sharding.id_leases import leasing
 from scalekit.db.sharding.ids import EPOCH_MS, TURNS, generator, milliseconds_of_id
 from scalekit.db.sharding.lookup_index import connecting
-from scalekit.db.sharding.lookup_index.digests import lock_number
+from scalekit.db.sharding.lookup_index.digests import digest_of, lock_number
 from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.testing.fakes import captured_events
 from tests.db.club_databases import club, club_databases, groups
@@ -112,6 +113,29 @@ def test_a_value_that_a_living_process_took_is_waited_for_and_then_given_up(
             member(there)
         writer.communicate("\n")
     member(there)  # the writer ended without a row
+
+
+def test_an_update_waits_for_a_value_before_it_locks_the_row_as_a_save_does(sharded_club, families):
+    ann = member(families[0])
+
+    def update():
+        club().Member.objects.filter(pk=ann.pk).update(email="new@example.org")
+        connections.close_all()
+
+    thread = threading.Thread(target=update)
+    with own_connection(ann._state.db) as other, transaction_of(other), other.cursor() as cursor:
+        digest = digest_of(club().Member._meta.get_field("email"), "new@example.org")
+        number = lock_number("club.member", "email", digest)
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+        thread.start()
+        for _ in range(2000):
+            cursor.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            if cursor.rowcount:
+                break
+            time.sleep(0.01)
+        cursor.execute("SELECT FROM club_member FOR UPDATE NOWAIT")
+    thread.join()
+    assert club().Member.objects.get(email="new@example.org") == ann
 
 
 def test_who_frees_a_value_that_another_holds_leaves_it_to_that_one(

@@ -15,6 +15,7 @@ from django.db.models.signals import class_prepared, post_delete, pre_save
 from scalekit.db.exceptions import LookupTaken, LookupUnsupported
 from scalekit.db.sharding.declarations import declared_group, declared_key, group_of
 from scalekit.db.sharding.keys import canonical_text
+from scalekit.db.sharding.lookup_index.connecting import hold
 from scalekit.db.sharding.lookup_index.digests import digest_of
 from scalekit.db.sharding.lookup_index.entries import Entry, Kept
 from scalekit.db.sharding.lookup_index.freeing import free_at_once, free_later
@@ -105,6 +106,14 @@ def claimed_by_update(rows: QuerySet[Any], values: dict[str, Any]) -> Iterator[Q
     there._for_write = True
     home = there.db
     with transaction.atomic(using=home):
+        # Before the row, as whoever saves it does, so that the two do not wait for each other.
+        entries = [
+            Entry(label_of(model), f.name, digest, "", "")
+            for f in fields
+            if (digest := digest_of(f, values[f.name])) is not None
+        ]
+        if entries:
+            hold(connections[home], entries, model._meta.db_table)
         found = _locked(rows, home)
         for row in found:
             for field in fields:
