@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import InternalError, connections
 from django.db.backends.utils import truncate_name
 
+from scalekit.db.exceptions import SplitRefused
 from scalekit.db.sharding.mapping.assigning import init_map, set_live
 from scalekit.db.sharding.splitting.capturing import LONGEST_NAME, pending
 from scalekit.db.sharding.splitting.locking import with_locks
@@ -25,6 +26,8 @@ SHARED, FOR_TABLE = (
 SEQUENCE = "SELECT pg_get_serial_sequence(%s, %s)"
 FEW = 1_000  # changes that may be left when writers begin to wait
 ROUNDS = 20
+SILENCE = 10  # seconds for which a shard may hold all writers up: then the source lets go of its locks by itself
+SILENT = "25P03"  # PostgreSQL's idle_in_transaction_session_timeout
 SUFFIX = "_unsharded"
 
 
@@ -41,13 +44,15 @@ def near(mover: Mover) -> bool:
 def switch(mover: Mover, patience: float) -> float:
     """Let the shards have the rows from now on; return how long writers waited at most, in seconds.
 
-    Raises `OperationalError` if `patience` seconds were not enough to get the tables; then nothing has changed.
+    Raises `OperationalError` if `patience` seconds were not enough to get the tables, and `SplitRefused` if a shard
+    did not answer meanwhile; then nothing has changed.
     """
     quote = connections[mover.source].ops.quote_name
     names = ", ".join(quote(table.name) for table in mover.tables)
     version = init_map(mover.group).version
 
     def hand_over(cursor: Any) -> None:
+        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {SILENCE * 1000:d}")
         cursor.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
         mover.carry(cursor, None, 0)
         _count_on(mover)
@@ -58,7 +63,15 @@ def switch(mover: Mover, patience: float) -> float:
             cursor.execute(FOR_TABLE.format(**tables, **functions))
         set_live(mover.group, version)
 
-    return with_locks(mover.source, hand_over, patience)
+    try:
+        return with_locks(mover.source, hand_over, patience)
+    except InternalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != SILENT:
+            raise
+        raise SplitRefused(
+            f"A shard has not answered for {SILENCE} s, for which writers waited; nothing was switched. Look at it, "
+            "and run this again."
+        ) from error
 
 
 def finish(mover: Mover) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -237,6 +239,50 @@ def test_rows_that_lie_apart_from_the_row_they_refer_to_are_refused_with_the_rea
     rows(shop().Line, "default").filter(pk=60).update(customer_id=key_elsewhere(20))
     found.catch_up()
     assert differences(found) == []
+
+
+def test_a_shard_that_hangs_while_it_is_switched_does_not_stop_the_site_for_longer(
+    site, monkeypatch
+):
+    monkeypatch.setattr(switching, "SILENCE", 1)
+    run("start", "users")
+    rows(shop().Order, "default").filter(pk=7).update(items=8)
+    hanging = connections.create_connection(schemes["users"].shard_for(7))
+    hanging.set_autocommit(False)
+    hanging.cursor().execute("LOCK TABLE shop_order")  # what is carried over waits for this
+    refusals = []
+    thread = threading.Thread(target=refused_in_thread, args=[refusals])
+    thread.start()
+    try:
+        wait_for_a_lock(schemes["users"].shard_for(7))
+        rows(shop().Order, "default").filter(pk=7).update(items=9)  # as soon as the locks are gone
+    finally:
+        hanging.close()
+        thread.join()
+    assert "has not answered for 1 s" in refusals[0]
+    monkeypatch.undo()
+    home = schemes["users"].shard_for(7)
+    run("switch", "users", "--without-verify")
+    assert rows(shop().Order, home).get(pk=7).items == 9
+
+
+def refused_in_thread(refusals):
+    try:
+        run("switch", "users", "--without-verify")
+    except CommandError as error:
+        refusals.append(str(error))
+    connections.close_all()
+
+
+def wait_for_a_lock(alias):
+    end = time.monotonic() + 30
+    with connections[alias].cursor() as cursor:
+        while time.monotonic() < end:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'")
+            if cursor.fetchone():
+                return
+            time.sleep(0.02)
+    pytest.fail("nobody waits")
 
 
 def test_a_row_that_lost_its_parent_is_named_before_the_switch(site):
