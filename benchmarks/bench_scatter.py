@@ -9,7 +9,6 @@ which shards wait for their disks (20 ms).
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import time
 
@@ -44,7 +43,7 @@ def waiting(rows):
 
 QUESTIONS = {
     "shards that wait 20 ms each": (waiting, 1),
-    'order_by("-id")[:20]': (lambda rows: rows.order_by("-id")[:20], 20),
+    'order_by("-id")[:20]': (lambda rows: rows.order_by("-id")[:20], 5),
     "count()": (lambda rows: rows.filter(note__gt="8"), 5),
 }
 
@@ -55,7 +54,10 @@ def ask(rows, question, name):
 
 
 def print_questions(count):
-    """Print each question's cost, of the slowest shard and of all; return the ratio of the first."""
+    """Print each question's cost, of the slowest shard and of all; return the ratio of the first.
+
+    Of many short rounds the best counts: it is what another process has disturbed least.
+    """
     from benchmarks.shard_shop.models import Order
 
     print(f"{'':<32}{'slowest shard':>16}{'four shards':>14}{'ratio':>9}")
@@ -68,9 +70,9 @@ def print_questions(count):
         ways["scatter"] = lambda q=question, n=name: ask(Order.objects.scatter(), q, n)
         samples = in_turns(ways, count, calls)
         mine = samples.pop("scatter")
-        slowest = max(samples.values(), key=statistics.median)
-        ratios.append(statistics.median(a / b for a, b in zip(mine, slowest, strict=True)))
-        took = statistics.median(slowest) / 1000, statistics.median(mine) / 1000
+        slowest = max(map(min, samples.values()))
+        ratios.append(min(mine) / slowest)
+        took = slowest / 1000, min(mine) / 1000
         print(f"{name:<32}{took[0]:>13.2f} ms{took[1]:>11.2f} ms{ratios[-1]:>7.2f} x")
     return ratios[0]
 
@@ -96,9 +98,8 @@ def print_merges(count):
         for _ in range(count):
             one.append(seconds(lambda s=shape: list(s(PlainOrder.objects.all()))))
             all_of_them.append(seconds(lambda s=shape: list(s(Order.objects.scatter()))))
-        ratio = statistics.median(a / b for a, b in zip(all_of_them, one, strict=True))
-        took = statistics.median(one) * 1000, statistics.median(all_of_them) * 1000
-        print(f"{name:<32}{took[0]:>13.0f} ms{took[1]:>11.0f} ms{ratio:>7.2f} x")
+        took = min(one) * 1000, min(all_of_them) * 1000
+        print(f"{name:<32}{took[0]:>13.0f} ms{took[1]:>11.0f} ms{took[1] / took[0]:>7.2f} x")
 
 
 def seconds(way):

@@ -331,13 +331,13 @@ def asked(question, rows, *, single):
         return "no such row"
 
 
-def disagreements(questions, seed, columns=COLUMNS):
+def disagreements(questions, seed, kind=Question):
     """Ask questions; return those that the shards answer otherwise than one database, and the share refused."""
     from tests.db.shop.models import Order
 
     wrong, refused = [], []
     for number in range(questions):
-        question = Question(random.Random(f"{seed}/{number}"))
+        question = kind(random.Random(f"{seed}/{number}"))
         try:
             answer = asked(question, Order.objects.scatter(), single=False)
         except ScatterUnsupported as error:

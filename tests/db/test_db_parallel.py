@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import threading
+import time
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
@@ -129,6 +131,23 @@ def test_a_silent_shard_fails_in_time(shards):
         raise outcomes[1].error
 
 
+def test_what_waited_for_a_silent_shard_is_not_asked_of_it_later(shards, untested):
+    begun, ended, asked = threading.Event(), threading.Event(), []
+
+    def silent(alias):
+        if alias == "shard_1":
+            begun.set()
+            ended.wait(30)
+
+    outcomes_on_shards(shards, silent, seconds=0.05)
+    assert begun.wait(30)
+    late = outcomes_on_shards(shards, asked.append, seconds=0.05)
+    assert isinstance(late[1].error, ShardFailed)
+    ended.set()
+    assert run_on_shards(shards, str.upper)["shard_1"] == "SHARD_1"
+    assert "shard_1" not in asked
+
+
 def test_threads_that_ask_again_do_so_themselves(shards):
     asked = run_on_shards(shards, lambda alias: run_on_shards(shards, thread_of))
     assert set(asked["shard_2"].values()) == {asked["shard_2"]["shard_0"]}
@@ -167,6 +186,27 @@ def connection_of(alias):
 def test_threads_and_their_connections_are_used_again(shards, untested):
     first = run_on_shards(shards, connection_of)["shard_1"]
     assert run_on_shards(shards, connection_of)["shard_1"] == first
+
+
+def test_connections_of_idle_threads_last_as_their_database_says(shards, untested, monkeypatch):
+    monkeypatch.setattr(threads, "LINGER_SECONDS", 0.01)
+    connections.settings["shard_2"]["CONN_MAX_AGE"] = None
+    first = run_on_shards(shards, connection_of)
+    assert is_closed_soon(first["shard_1"][0])
+    again = run_on_shards(shards, connection_of)
+    assert again["shard_1"][0] is not first["shard_1"][0]
+    assert again["shard_2"] == first["shard_2"]
+
+
+def is_closed_soon(connection):
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            connection.total_changes  # noqa: B018 - which a closed one has not
+        except sqlite3.ProgrammingError:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_connections_end_with_their_threads(shards, untested):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connections
 from django.db.models import Count, F, Q, Sum
+from django.db.models.signals import post_init
 
 
 @pytest.fixture
@@ -74,3 +77,33 @@ def test_an_expression_stands_twice_in_an_order(orders):
     twice = F("items") + F("customer_id")
     rows = orders.scatter().order_by(twice, twice.desc(), "pk", "pk")
     assert [row.customer_id for row in rows[:3]] == [1, 3, 2]
+
+
+def test_instances_are_made_of_the_rows_that_the_merge_leaves_alone(orders):
+    made = []
+
+    def note(**kwargs):
+        made.append(kwargs["instance"])
+
+    post_init.connect(note, sender=orders.model)
+    try:
+        found = list(orders.scatter().order_by("-customer_id")[2:5])
+    finally:
+        post_init.disconnect(note, sender=orders.model)
+    assert made == found
+    assert [row.customer_id for row in found] == [28, 27, 26]
+    assert len({row._state.db for row in orders.scatter()}) > 1
+
+
+def test_a_shard_may_keep_its_times_in_another_zone(orders, shards):
+    """SQLite has no zones, so SQL is not the same for shards whose TIME_ZONE is not."""
+    connections[shards[1]].close()
+    connections.settings[shards[1]]["TIME_ZONE"] = "Asia/Tokyo"
+    del connections[shards[1]]
+    begin = datetime(2025, 3, 1, tzinfo=UTC)
+    for row in orders.scatter():
+        row.placed = begin + timedelta(hours=row.customer_id)
+        row.save()
+    rows = orders.scatter().filter(placed__gt=begin + timedelta(hours=3)).order_by("-placed")
+    assert [row.customer_id for row in rows] == list(range(30, 3, -1))
+    assert {row.placed - begin - timedelta(hours=row.customer_id) for row in rows} == {timedelta()}

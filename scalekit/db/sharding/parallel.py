@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,7 +18,7 @@ from scalekit.db.sharding.threads import crew, is_worker, tidy_connections
 from scalekit.db.transactions import is_open
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
@@ -64,26 +64,38 @@ def outcomes_on_shards(
     here = [alias for alias in named if stays_here(alias)]
     if not here and (seconds is None or len(named) == 1):
         here = named[:1]  # by the connection that this thread has anyway
-    answers: SimpleQueue[Outcome[T]] = SimpleQueue()
-    sent = [alias for alias in named if alias not in here and _send(alias, function, answers)]
-    done = [_outcome(alias, function) for alias in named if alias not in sent]
-    done += _received(answers, sent, seconds)
-    by_alias = {outcome.alias: outcome for outcome in done}
-    return tuple(by_alias[alias] for alias in named)
+    away = [alias for alias in named if alias not in here]
+    answers: Answers[T] = Answers(len(away))
+    for alias in _unsent(away, function, answers):
+        answers.add(_outcome(alias, function))
+    done = {alias: _outcome(alias, function) for alias in here} | answers.within(seconds)
+    return tuple(
+        done.get(alias) or Outcome(alias, error=silence(alias, seconds)) for alias in named
+    )
 
 
-def _received(
-    answers: SimpleQueue[Outcome[T]], sent: list[str], seconds: float | None
-) -> Iterator[Outcome[T]]:
-    missing, end = set(sent), None if seconds is None else time.monotonic() + seconds
-    while missing:
-        try:
-            outcome = answers.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
-        except Empty:
-            yield from (Outcome(alias, error=silence(alias, seconds)) for alias in missing)
-            return
-        missing.discard(outcome.alias)
-        yield outcome
+class Answers(Generic[T]):
+    """What threads have answered. Only the last wakes who waits for them."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._given: dict[str, Outcome[T]] = {}
+        self._all: SimpleQueue[None] = SimpleQueue()
+        self.too_late = False  # nobody waits any more
+
+    def add(self, outcome: Outcome[T]) -> None:
+        self._given[outcome.alias] = outcome
+        if len(self._given) == self._expected:
+            self._all.put(None)
+
+    def within(self, seconds: float | None) -> dict[str, Outcome[T]]:
+        """Return the answers, by alias, when there are all, or after so many seconds those there are."""
+        if self._expected:
+            try:
+                self._all.get(timeout=seconds)
+            except Empty:
+                self.too_late = True
+        return dict(self._given)
 
 
 def stays_here(alias: str) -> bool:
@@ -117,7 +129,7 @@ def silence(alias: str, seconds: float | None) -> ShardFailed:
 
 
 def in_these_circumstances() -> Callable[..., Any]:
-    """Return what calls a function, once and in any thread, in the context, time zone and language of this one."""
+    """Return what calls functions, in any thread, in the context, time zone and language of this one."""
     context = copy_context()
     # Not in the context: asgiref's Local, which holds them, belongs to the thread that set it.
     zone, language = timezone.get_current_timezone(), translation.get_language()
@@ -126,23 +138,28 @@ def in_these_circumstances() -> Callable[..., Any]:
         with timezone.override(zone), translation.override(language):
             return function(*args)
 
-    return lambda function, *args: context.run(run, function, *args)
+    return lambda function, *args: context.copy().run(run, function, *args)
 
 
-def _send(alias: str, function: Callable[[str], T], answers: SimpleQueue[Outcome[T]]) -> bool:
-    """Give one shard's part to a thread; False if there is none to be had."""
-    run = in_these_circumstances()
+def _unsent(aliases: list[str], function: Callable[[str], T], answers: Answers[T]) -> list[str]:
+    """Give each shard's part to a thread; return those for which there is none to be had."""
+    if not aliases:
+        return []
+    run, unsent = in_these_circumstances(), []
 
-    def job() -> None:
+    def job(alias: str) -> None:
+        if answers.too_late:  # or a server that thaws would be asked all that was asked meanwhile
+            return
         outcome: Outcome[T] = run(_outcome, alias, function)
         tidy_connections()  # before the answer, on which a test may drop its databases
-        answers.put(outcome)
+        answers.add(outcome)
 
-    try:
-        crew.submit(alias, job)
-    except RuntimeError:  # the system gives no more threads
-        return False
-    return True
+    for alias in aliases:
+        try:
+            crew.submit(alias, partial(job, alias))
+        except RuntimeError:  # the system gives no more threads
+            unsent.append(alias)
+    return unsent
 
 
 def _outcome(alias: str, function: Callable[[str], T]) -> Outcome[T]:

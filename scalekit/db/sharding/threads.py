@@ -77,7 +77,7 @@ class Crew:
             try:
                 found = worker.jobs.get(timeout=seconds)
             except Empty:
-                connections.close_all()
+                _close_lingering()
             else:
                 if found is None:
                     break
@@ -144,6 +144,12 @@ def _tidy(connection: Any) -> None:
         _close_if_unusable(connection)
     else:
         connection.close_if_unusable_or_obsolete()
+
+
+def _close_lingering() -> None:
+    for connection in connections.all(initialized_only=True):
+        if _lingers(connection):
+            connection.close()
 
 
 def _lingers(connection: Any) -> bool:

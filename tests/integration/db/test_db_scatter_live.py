@@ -7,9 +7,10 @@ import tracemalloc
 from decimal import Decimal
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Avg, Count, Max, StdDev, Sum
 from django.db.models.functions import Lower
+from django.db.transaction import TransactionManagementError
 from django.test import override_settings
 
 from scalekit.db.exceptions import ShardFailed
@@ -128,6 +129,13 @@ def test_distinct_on_is_counted_with_an_order_and_without(orders):
     assert orders.scatter().distinct("items").count() == 30
     rows = orders.scatter().order_by("items", "-customer_id").distinct("items")
     assert (rows.count(), rows[3:].count(), list(rows)[-1].customer_id) == (30, 27, 40)
+
+
+def test_rows_are_locked_on_every_shard_or_on_none(orders):
+    with transaction.atomic("shard_0"), pytest.raises(TransactionManagementError):
+        list(orders.scatter().select_for_update())
+    with transaction.atomic("shard_0"), transaction.atomic("shard_1"):
+        assert len(orders.scatter().select_for_update()) == 40
 
 
 def test_decimals_and_averages_have_the_digits_of_the_database(orders, sharded):

@@ -12,10 +12,12 @@ from scalekit.db.sharding import threads
 from scalekit.db.sharding.scatter import collations, comparing
 from scalekit.db.sharding.scatter.judges import Judges
 from tests.db import scatter_oracle
+from tests.db.scatter_oracle import Question
+from tests.db.scatter_questions import FurtherQuestion
 
 pytestmark = pytest.mark.servers
 
-QUESTIONS = 300  # of each way to compare text
+QUESTIONS = 150  # of each kind, for each way to compare text
 
 
 @pytest.fixture
@@ -47,9 +49,10 @@ def locale_collation():
 
 
 def require_agreement(seed):
-    wrong, refused = scatter_oracle.disagreements(QUESTIONS, seed)
-    assert not wrong, "\n".join(wrong)
-    assert len(refused) < QUESTIONS / 5, "\n".join(refused)
+    for kind in (Question, FurtherQuestion):
+        wrong, refused = scatter_oracle.disagreements(QUESTIONS, seed, kind)
+        assert not wrong, "\n".join(wrong)
+        assert len(refused) < QUESTIONS / 5, "\n".join(refused)
 
 
 def test_text_compared_by_code_point(orders):

@@ -36,12 +36,13 @@ def is_grouped(rows: Any) -> bool:
 
 
 def keys_of(rows: Any) -> list[Any]:
-    """Return the expressions that rows are grouped by: those named, and what is selected beside aggregates."""
+    """Return the expressions that rows are grouped by: what is selected beside aggregates, as it stands there, first."""
     query = rows.query
-    selected = [*query.select, *query.annotation_select.values()]
-    plain = [expression for expression in selected if not expression.contains_aggregate]
-    named: list[Any] = [*query.group_by, *plain]
-    return list(dict.fromkeys(_meant(key) for key in named))
+    by_name = {**dict(zip(query.values_select, query.select, strict=False)), **query.annotations}
+    selected = [by_name[name] for name in shapes.names_of(rows) or () if name in by_name]
+    selected += [*query.select, *query.annotation_select.values()]
+    plain: list[Any] = [key for key in selected if not key.contains_aggregate]
+    return list(dict.fromkeys(_meant(key) for key in (*plain, *query.group_by)))
 
 
 def _meant(key: Any) -> Any:

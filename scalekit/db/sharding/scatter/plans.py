@@ -30,7 +30,12 @@ class Key:
 
     sort: Sort
     expression: Any  # resolved in the query
-    read: Callable[[Any], Any]  # from a row
+    name: str  # of the attribute that an instance has it in
+    place: int | None  # of the value in a row of values
+
+    @property
+    def read(self) -> Callable[[Any], Any]:
+        return attrgetter(self.name) if self.place is None else itemgetter(self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,10 @@ class Plan:
     same: int
     added: tuple[str, ...]
 
+    @property
+    def gives_tuples(self) -> bool:
+        return issubclass(self.part._iterable_class, ValuesListIterable)
+
     def limited(self, rows: int) -> Plan:
         """Ask each shard for at most so many rows, where it would give more."""
         stop = self.stop
@@ -60,11 +69,15 @@ class Plan:
     def ask(self, alias: str) -> Any:
         return self.part.using(alias)
 
-    def chunk(self, rows: list[Any]) -> Chunk:
-        columns = [list(map(key.read, rows)) for key in self.keys]
+    def finished(self, rows: list[Any]) -> list[Any]:
+        """Return merged rows in the shape that was asked for."""
         for name in self.added:
             for row in rows:
                 del row.__dict__[name]
+        return self.shape(rows)
+
+    def chunk(self, rows: list[Any]) -> Chunk:
+        columns = [list(map(key.read, rows)) for key in self.keys]
         return Chunk(rows, columns)
 
     def orders(self, judges: Judges) -> list[Order]:
@@ -123,37 +136,35 @@ def _keys(
     keys: list[Key] = []
     added: list[str] = []
     for place, sort in enumerate(sorts):
-        expression, read = _given(rows, sort, names)
-        if read is None:
+        key = _given(rows, sort, names)
+        if key is None:
             alias = f"{PREFIX}{place}"
             part.query.add_annotation(sort.expression, alias)
-            expression = part.query.annotations[alias]
-            read = attrgetter(alias)
-            if names is not None:
-                read = itemgetter(len(names) + len(added))
+            at = None if names is None else len(names) + len(added)
+            key = Key(sort, part.query.annotations[alias], alias, at)
             added.append(alias)
-        require_sortable(rows.model, sort, expression)
-        keys.append(Key(sort, expression, read))
+        require_sortable(rows.model, sort, key.expression)
+        keys.append(key)
     return tuple(keys), tuple(added)
 
 
-def _given(rows: Any, sort: Sort, names: Sequence[str] | None) -> tuple[Any, Any]:
-    """Return what reads a column that rows have anyway, and its expression; None and None if they have not."""
+def _given(rows: Any, sort: Sort, names: Sequence[str] | None) -> Key | None:
+    """Return the key of a column that rows have anyway, None if they have not."""
     name = sort.name
     if not name:
-        return None, None
+        return None
     if names is not None:
         expression = rows.query.annotations.get(name) or _column(rows.model, name)
         if name not in names or expression is None:
-            return None, None
-        return expression, itemgetter(list(names).index(name))
+            return None
+        return Key(sort, expression, name, list(names).index(name))
     if name in rows.query.annotation_select:
-        return rows.query.annotations[name], attrgetter(name)
+        return Key(sort, rows.query.annotations[name], name, None)
     whole = rows.query.deferred_loading == (frozenset(), True)
     expression = _column(rows.model, name) if whole else None
     if expression is None:
-        return None, None
-    return expression, attrgetter(expression.target.attname)
+        return None
+    return Key(sort, expression, expression.target.attname, None)
 
 
 def _column(model: Any, name: str) -> Any:

@@ -25,6 +25,7 @@ from scalekit.db.sharding.scatter.sorting import (
     merged_at_once,
     without_repeats,
 )
+from scalekit.db.sharding.scatter.statements import rows_made, statements_for
 from scalekit.db.sharding.scatter.streaming import Stream
 from scalekit.db.sharding.subqueries import check_subqueries
 
@@ -72,12 +73,13 @@ def rows_of(rows: Any) -> list[Any]:
     if is_grouped(rows) and not lie_together(rows):
         return _groups_of(rows, servers)
     plan = _plan_of(rows)
-    chunks = gathered(rows, servers, _reader(plan))
-    _check_room(rows, sum(len(chunk.rows) for chunk in chunks.values()))
-    names = list(chunks)
-    with _naming(rows, plan, names):
-        found = _merged_at_once(plan, chunks)
-    return plan.shape(found[plan.start : plan.stop])
+    statements = statements_for(_with_room(plan), servers)
+    answers = gathered(rows, servers, lambda alias: statements[alias].ask(alias))
+    _check_room(rows, sum(map(len, answers.values())))
+    chunks = {alias: statements[alias].chunk(alias, answer) for alias, answer in answers.items()}
+    with _naming(rows, plan, list(chunks)):
+        found = _merged_at_once(plan, chunks)[plan.start : plan.stop]
+    return plan.finished(found if plan.gives_tuples else rows_made(statements, found))
 
 
 def stream_of(rows: Any, size: int) -> Iterator[Any]:
@@ -95,7 +97,7 @@ def stream_of(rows: Any, size: int) -> Iterator[Any]:
         given = _begun(streams, servers)
         with _naming(rows, plan, list(given)):
             chunks = _merged_stream(plan, given)
-            flat = (row for chunk in chunks for row in plan.shape(chunk.rows))
+            flat = (row for chunk in chunks for row in plan.finished(chunk.rows))
             yield from islice(flat, plan.start, plan.stop)
 
 
@@ -161,9 +163,11 @@ def _may_repeat(rows: Any) -> bool:
 def _plan_of(rows: Any) -> Plan:
     part = rows.on_one_shard()
     _refuse_what_no_plan_has(rows)
-    if not is_grouped(rows):
+    keys = keys_of(rows) if is_grouped(rows) else []
+    ids = [field.get_col(rows.query.base_table) for field in rows.model._meta.pk_fields]
+    if not keys or set(ids) <= set(keys):
         return plan_of(rows, part)
-    return plan_of(rows, part, [Sort(key) for key in keys_of(rows)])
+    return plan_of(rows, part, [Sort(key) for key in keys])
 
 
 def _refuse_what_no_plan_has(rows: Any) -> None:
@@ -173,15 +177,9 @@ def _refuse_what_no_plan_has(rows: Any) -> None:
             raise cannot_do(rows.model, "window functions", why, "compute it in Python")
 
 
-def _reader(plan: Plan) -> Callable[[str], Chunk]:
+def _with_room(plan: Plan) -> Plan:
     room = settings.SCATTER_MAX_ROWS
-    limited = plan.limited(room + 1) if room else plan
-
-    def read(alias: str) -> Chunk:
-        part = limited.ask(alias)
-        return plan.chunk(list(part._iterable_class(part)))
-
-    return read
+    return plan.limited(room + 1) if room else plan
 
 
 def _check_room(rows: Any, count: int) -> None:
