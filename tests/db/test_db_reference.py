@@ -150,6 +150,10 @@ def test_a_locked_shard_gets_its_rows_by_repair(locked):
     with pytest.raises(CommandError):
         call_command("reference_tables", "repair", stdout=StringIO())
     locked.execute("ROLLBACK")
+    out = StringIO()
+    call_command("reference_tables", "repair", "--dry-run", stdout=out)
+    assert f"shard_1: {waiting('shard_1')} changes to be brought" in out.getvalue()
+    assert rows("shard_1") == []
     call_command("reference_tables", "repair", stdout=StringIO())
     assert_equal()
     call_command("reference_tables", "status", stdout=StringIO())

@@ -90,10 +90,16 @@ class Command(TeachingCommand):
             raise CommandError("Copies differ. Run manage.py reference_tables repair.")
 
     def repair(self, aliases: list[str], options: dict[str, Any]) -> None:
+        if (
+            options["dry_run"] and not by_replication()
+        ):  # to compare, what waits would be brought first
+            for alias in aliases:
+                self.stdout.write(f"{alias}: {waiting(alias)} changes to be brought")
+            return
         fails = [alias for alias in aliases if not self._is_well(alias)]
         if by_replication():
             self._each(fails, "copied, and follows", None if options["dry_run"] else resynchronise)
-        elif fails and not options["dry_run"]:
+        elif fails:
             copy_everything(fails)
             self._each(fails, "every row was brought", bring)
 

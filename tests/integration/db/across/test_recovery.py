@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from threading import Barrier, Thread
@@ -145,25 +146,39 @@ def test_a_shard_whose_connection_breaks_is_told_on_another(across, keys):
     assert counts() == (1, 1, 1)
 
 
-def test_a_shard_that_is_gone_after_the_decision_is_told_by_recovery(across, keys):
-    def lose(_):
-        terminate("shard_1")
-        across.execute("ALTER DATABASE across_shard_1 ALLOW_CONNECTIONS false")
+@contextmanager
+def closed_afterwards(server, database):
+    """Give a function that closes a database to everybody, until the block ends."""
 
+    def close():
+        server.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+
+    try:
+        yield close
+    finally:
+        server.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+
+
+def test_a_shard_that_is_gone_after_the_decision_is_told_by_recovery(across, keys):
     told = []
-    with (
-        pytest.raises(TransactionInDoubt, match="shard_1") as caught,
-        at("shard_1", "COMMIT PREPARED", lose),
-        two_phase("users"),
-    ):
-        write(keys)
-        transaction.on_commit(lambda: told.append("committed"), using="shard_1")
-    assert caught.value.committed is True
-    assert told == ["committed"]
-    assert [type(one) for one in recover(0)] == [Unreached]
-    with pytest.raises(CommandError, match="shard_1 did not answer"):
-        call_command("recover_transactions", stdout=StringIO())
-    across.execute("ALTER DATABASE across_shard_1 ALLOW_CONNECTIONS true")
+    with closed_afterwards(across, "across_shard_1") as close:
+
+        def lose(_):
+            terminate("shard_1")
+            close()
+
+        with (
+            pytest.raises(TransactionInDoubt, match="shard_1") as caught,
+            at("shard_1", "COMMIT PREPARED", lose),
+            two_phase("users"),
+        ):
+            write(keys)
+            transaction.on_commit(lambda: told.append("committed"), using="shard_1")
+        assert caught.value.committed is True
+        assert told == ["committed"]
+        assert [type(one) for one in recover(0)] == [Unreached]
+        with pytest.raises(CommandError, match="shard_1 did not answer"):
+            call_command("recover_transactions", stdout=StringIO())
     assert recovered() == ["commit"]
     assert counts() == (1, 1, 1)
 
