@@ -154,6 +154,7 @@ class Command(TeachingCommand):
             raise CommandError(obstacle)
         init_map(mover.group)
         start_capturing(mover.group, mover.tables, connections[mover.source])
+        mover.begin()
         total = sum(_estimate(mover, table) for table in mover.tables)
         copied = sum(step.size for step in self.watched(mover.copy(), total))
         caught = mover.catch_up()

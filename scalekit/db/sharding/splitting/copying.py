@@ -60,6 +60,11 @@ class Mover:
         self.group, self.scheme, self.tables, self.source = group, scheme, tables, source
         self._homes: dict[bytes, str] = {}
 
+    def begin(self) -> None:
+        """Note that whatever is on the shards from now on was put there by this."""
+        for table in self.tables:
+            self._state(table)
+
     def copy(self, chunk: int = CHUNK) -> Iterator[Step]:
         """Copy what is left of each table; a step at a time."""
         for table in self.tables:

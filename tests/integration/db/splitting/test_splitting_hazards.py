@@ -143,6 +143,22 @@ def test_a_cancel_that_is_killed_is_never_gone_on_with(site, monkeypatch):
     assert 200 not in places(shop().Order)
 
 
+def test_a_start_that_is_killed_in_its_first_step_goes_on(site, monkeypatch):
+    deliver = Mover._deliver
+
+    def killed_afterwards(*args):
+        deliver(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Mover, "_deliver", killed_afterwards)
+        with pytest.raises(KeyboardInterrupt):
+            run("start", "users")
+    assert places(shop().Order)  # of which the source knows nothing
+    run("start", "users")
+    assert len(places(shop().Order)) == 200
+
+
 def test_a_slot_that_is_assigned_elsewhere_after_the_comparison_is_compared_again(site):
     run("start", "users")
     run("verify", "users")
