@@ -227,7 +227,7 @@ def test_of_two_creators_at_once_one_wins():
     def create(family):
         try:
             with transaction.atomic(using=home(family)):
-                barrier.wait(10)
+                barrier.wait(60)
                 member(family)
             outcomes.append("created")
         except LookupTaken:

@@ -27,10 +27,13 @@ def own_connection(alias: str = DEFAULT_DB_ALIAS, *, patience: int = PATIENCE) -
     """Open a connection for this block and thread alone, outside the pool, which may be used up by waiters."""
     known = connections[alias].settings_dict
     options = {name: value for name, value in known["OPTIONS"].items() if name != "pool"}
-    if connections[alias].vendor == "postgresql":
-        options.setdefault("connect_timeout", patience)
     wrapper: Any = load_backend(known["ENGINE"])
     connection = wrapper.DatabaseWrapper({**known, "OPTIONS": options}, alias)
+    if connection.vendor == "postgresql":
+        # Unless the settings say, or the backend, which has less for each of several hosts.
+        options.setdefault(
+            "connect_timeout", connection.get_connection_params().get("connect_timeout", patience)
+        )
     try:
         yield connection
     finally:
