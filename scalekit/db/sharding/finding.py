@@ -12,7 +12,7 @@ from scalekit.db.servers import read_alias
 from scalekit.db.sharding import hot_keys
 from scalekit.db.sharding.declarations import configured_group, group_of
 from scalekit.db.sharding.joins import ShardedQuery, check_selected, check_union
-from scalekit.db.sharding.lookups import is_plain, named_by, shards_of_query
+from scalekit.db.sharding.lookups import is_plain, named_by, placed_at_once, shards_of_query
 from scalekit.db.sharding.mapping.staleness import retry_when_stale
 from scalekit.db.sharding.placing import AnyShard, primary_of, primary_of_context, required
 from scalekit.db.sharding.prefetching import prefetch_shards
@@ -53,7 +53,7 @@ class FindsShard(models.QuerySet[M]):
         group = group_of(self.model)
         if group is None:
             return super().db
-        if self._is_placed:
+        if self._db is not None and self._is_placed:
             if not is_plain(self.query):
                 owner = current_cluster().owner.get(str(self._db))
                 check_subqueries(self.query, group, owner, explicit=True)
@@ -70,6 +70,13 @@ class FindsShard(models.QuerySet[M]):
         return None if self._is_placed else group_of(self.model)
 
     def _primary(self, group: str) -> str:
+        scheme = schemes[group]
+        placed = None if scheme.spreads_itself else placed_at_once(self.query, group, scheme)
+        if placed is not None:
+            primary, key = placed
+            if key is not None:
+                hot_keys.seen(group, key)
+            return primary
         primary = self._named_primary(group)
         if not is_plain(self.query):
             check_subqueries(self.query, group, primary)

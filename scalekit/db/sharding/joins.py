@@ -48,7 +48,8 @@ class ShardedQuery(Query):
 
     def add_ordering(self, *ordering: Any) -> None:
         super().add_ordering(*ordering)
-        self._check_names(name.lstrip("-+") for name in ordering if isinstance(name, str))
+        if ordering:
+            self._check_names(name.lstrip("-+") for name in ordering if isinstance(name, str))
 
     def add_distinct_fields(self, *field_names: str) -> None:
         super().add_distinct_fields(*field_names)
@@ -73,14 +74,14 @@ class ShardedQuery(Query):
         return super().resolve_expression(query, *args, **kwargs)
 
     def get_compiler(
-        self, using: Any = None, connection: Any = None, *args: Any, **kwargs: Any
+        self, using: Any = None, connection: Any = None, elide_empty: bool = True
     ) -> Any:
         """Refuse to be a part of an unsharded model's union: Django gives a part both, a query one."""
         if using is not None and connection is not None and _is_default(using):
             group = group_of(self.model)  # type: ignore[arg-type]  # set by now
             if group is not None and not schemes[group].spreads_itself:
                 raise union_elsewhere(None, self.model)
-        return super().get_compiler(using, connection, *args, **kwargs)
+        return super().get_compiler(using, connection, elide_empty)
 
     def _check_aliases(self, aliases: Iterable[str]) -> None:
         group = group_of(self.model)  # type: ignore[arg-type]  # set by now
@@ -118,11 +119,9 @@ class ShardedQuery(Query):
             return False
 
     def _check_inner(self, node: Any) -> None:
-        group = group_of(self.model)  # type: ignore[arg-type]  # set by now
-        if group is None:
-            return
         for inner in _queries(node):
-            if not is_within_reach(inner.model, group):  # type: ignore[arg-type]  # set by now
+            group = group_of(self.model)  # type: ignore[arg-type]  # set by now
+            if group is not None and not is_within_reach(inner.model, group):  # type: ignore[arg-type]  # set by now
                 raise subquery_elsewhere(self.model, inner.model)
 
 
