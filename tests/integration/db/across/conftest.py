@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.apps import apps
 from django.db import connections
 
 from scalekit.db.conf import schemes
@@ -12,8 +11,9 @@ from tests.integration.db.conftest import entry
 
 SHARDS = ("shard_0", "shard_1")
 ALIASES = ("default", *SHARDS)
-TABLES = """\
-SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables WHERE schemaname = 'public'"""
+# Many times as fast as TRUNCATE, which makes new files for every table and index.
+EMPTYING = """\
+SELECT string_agg(format('DELETE FROM %I', tablename), ';') FROM pg_tables WHERE schemaname = 'public'"""
 
 
 def entries_of(server):
@@ -42,13 +42,12 @@ def across(across_server, shop):
 
 def _make_empty(server, alias):
     database = f"across_{alias}"
-    tables = server.value(TABLES, database=database)
-    if tables:
-        server.execute(f"TRUNCATE {tables} CASCADE", database=database)
+    statements = server.value(EMPTYING, database=database)
+    if statements:
+        server.execute(f"SET session_replication_role = replica; {statements}", database=database)
         return
     for app in ("shop", "scalekit_db"):
-        if apps.is_installed("tests.db.shop") or app != "shop":
-            create_tables(alias, app=app)
+        create_tables(alias, app=app)
 
 
 def prepared(server):
