@@ -139,6 +139,21 @@ def test_an_update_waits_for_a_value_before_it_locks_the_row_as_a_save_does(shar
     assert club().Member.objects.get(email="new@example.org") == ann
 
 
+def test_a_transaction_of_many_values_does_not_use_up_the_server_s_locks(
+    sharded_club, families, monkeypatch
+):
+    monkeypatch.setattr(connecting, "MOST", 5)
+    here, _ = families
+    alias = schemes["users"].shard_for(here)
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        for number in range(12):
+            club().Member.objects.create(family=here, email=f"{number}@example.org")
+        cursor.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'")
+        assert cursor.rowcount == 7  # five values, and all of them, shared and then alone
+    member(here)
+    assert club().Member.objects.get(email="11@example.org").family == here
+
+
 def test_who_frees_a_value_that_another_holds_leaves_it_to_that_one(
     sharded_club, families, monkeypatch
 ):

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
     from scalekit.db.sharding.lookup_index.entries import Entry
 
-HOLD, HOLD_ALL = (
-    Path(__file__).with_name(f"{name}.sql").read_text("utf-8") for name in ("hold", "hold_all")
-)
+HOLD = Path(__file__).with_name("hold.sql").read_text("utf-8")
 BUSY = {"55P03", "40P01"}  # lock_not_available, deadlock_detected
-MOST = 100  # locks of one transaction; the server has some 6400 for all
+MOST = 500  # locks of one transaction; the server has some 6400 for all
 PATIENCE_MS = 5000  # for another's transaction to end; two that wait for each other on two servers give up then
 
 
@@ -64,18 +62,15 @@ def holding_apart(alias: str, entry: Entry) -> Iterator[Any]:
 def hold(connection: Any, entries: Sequence[Entry], table: str = "") -> None:
     """Have nobody else take or give away these values on this shard, until its transaction ends.
 
-    In the order of their numbers, so that two who want the same values do not wait for each other. For many
-    values, all of the model's are held. SQLite has one lock for all, taken by a statement on `table` that would
+    In the order of their numbers, so that two who want the same values do not wait for each other. From a
+    transaction's `MOST`-th value on, all of the model's are held. SQLite has one lock for all, taken by a statement on `table` that would
     change a row if there were one.
     """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            numbers = sorted(lock_number(e.model, e.field, e.digest) for e in entries)
             whole = lock_number(entries[0].model)
-            if len(entries) > MOST:
-                cursor.execute(HOLD_ALL, [whole])
-            else:
-                numbers = sorted(lock_number(e.model, e.field, e.digest) for e in entries)
-                cursor.execute(HOLD, [whole, numbers])
+            cursor.execute(HOLD, {"whole": whole, "numbers": numbers, "most": MOST})
         else:
             quoted = connection.ops.quote_name(table)
             cursor.execute(f"DELETE FROM {quoted} WHERE 1 = 0")  # noqa: S608 - a model's table
