@@ -7,7 +7,7 @@ from django.core.management import CommandError
 from django.db import InterfaceError, connections
 
 from scalekit.db.sharding.mapping.models import ShardMap
-from scalekit.db.sharding.migrating import ledger
+from scalekit.db.sharding.migrating import ledger, running
 from scalekit.db.sharding.migrating.models import ShardMigration, State
 from scalekit.testing.fakes import captured_events
 from tests.db.diary import hooks
@@ -71,7 +71,7 @@ def test_the_next_run_does_what_is_left_and_nothing_else(shards):
 def test_as_many_shards_as_jobs_are_migrated_at_once(shards):
     together = threading.Barrier(3)
     hooks.on_shards.append(
-        lambda alias, apps: together.wait(timeout=20) if alias < "shard_3" else None
+        lambda alias, apps: together.wait(timeout=60) if alias < "shard_3" else None
     )
     run("migrate_shards", jobs=3)
 
@@ -83,11 +83,22 @@ def test_shards_that_run_when_one_fails_come_to_their_end(shards):
         if alias == "shard_0":
             failed.set()
             raise ValueError("no")
-        assert failed.wait(timeout=20)
+        assert failed.wait(timeout=60)
 
     hooks.on_shards.append(on)
     with pytest.raises(CommandError, match=r"Migrated: shard_1\. Not begun: shard_2, shard_3"):
         run("migrate_shards", jobs=2)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_shard_whose_connection_cannot_be_closed_is_not_waited_for(shards, monkeypatch):
+    class Stuck:
+        def close_all(self):
+            raise OSError
+
+    monkeypatch.setattr(running, "connections", Stuck())
+    run("migrate_shards", jobs=2)
+    assert "diary_entry" in tables("shard_3")
 
 
 def test_observers_hear_how_each_shard_s_round_ended(shards):

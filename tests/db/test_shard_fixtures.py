@@ -111,6 +111,15 @@ def test_nothing_is_a_fixture_too(shards):
     assert json.loads(run("dumpdata", "shop")) == []
 
 
+def test_a_shard_that_cannot_be_dumped_is_named(orders, tmp_path):
+    with connections["shard_1"].cursor() as cursor:
+        cursor.execute("DROP TABLE shop_album_orders")
+        cursor.execute("DROP TABLE shop_order")
+    with pytest.raises(CommandError, match="shard_1: Unable to serialize database"):
+        run("dumpdata", "shop", output=str(tmp_path / "shop.json"))
+    assert not (tmp_path / "shop.json").exists()
+
+
 def test_one_database_is_dumped_as_django_does(orders):
     found = json.loads(run("dumpdata", "shop.order", database="shard_1"))
     assert {row["pk"] for row in found} == orders["shard_1"]

@@ -59,7 +59,9 @@ class Command(Overridden):
         part = Overridden(stdout=text)
         part.stderr = self.stderr
         exclude = [*options["exclude"], *others]
-        part.handle(
-            *app_labels, **{**options, "database": alias, "output": None, "exclude": exclude}
-        )
+        options = {**options, "database": alias, "output": None, "exclude": exclude}
+        try:
+            part.handle(*app_labels, **options)
+        except CommandError as error:
+            raise CommandError(f"{alias}: {error}") from error
         return text.getvalue()

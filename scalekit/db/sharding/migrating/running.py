@@ -112,9 +112,12 @@ class Round:
         run = in_these_circumstances()
 
         def job() -> None:
-            last: Step = run(_done, alias, self._work, tell)
-            connections.close_all()  # before the end is told, on which a test may drop its databases
-            tell(last)
+            last = Step(alias, What.FAILED, error="its thread broke off")
+            try:
+                last = run(_done, alias, self._work, tell)
+                connections.close_all()  # before the end is told, on which a test may drop its databases
+            finally:
+                tell(last)  # whatever has happened: it is waited for
 
         # A daemon, which does not hold up a second Ctrl-C.
         threading.Thread(target=job, name=f"migrate {alias}", daemon=True).start()
