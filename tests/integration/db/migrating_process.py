@@ -7,6 +7,7 @@ test holds, the last migration waits for it.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 import django
@@ -39,6 +40,8 @@ def main():
     from django.core.management import execute_from_command_line
 
     hooks.on_shards.append(wait)
+    # Python leaves it ignored where the tests' own process does, as one in the background of a script.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     execute_from_command_line(["manage.py", "migrate_shards", *sys.argv[3:]])
 
 

@@ -29,6 +29,15 @@ SHARDS = ("shard_0", "shard_1", "shard_2")
 HOLDER = "FROM pg_stat_activity WHERE pid = (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
 
 
+# Many times faster than to drop a database, for which the server makes a checkpoint, and to create it anew.
+EMPTY = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+DROP SCHEMA public CASCADE;
+DROP SCHEMA IF EXISTS scalekit_models;
+CREATE SCHEMA public
+"""
+
+
 @pytest.fixture
 def entries(postgres_primary, postgres_shards):
     """A default database and three shards, two of them on one server, all empty."""
@@ -36,8 +45,8 @@ def entries(postgres_primary, postgres_shards):
     entries = {}
     for alias, server in zip(("default", *SHARDS), servers, strict=True):
         name = f"diary_{alias}"
-        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         server.create_database(name)
+        server.execute(EMPTY, database=name)
         entries[alias] = server.django_settings(ENGINE=ENGINE, NAME=name)
     with diary(entries, SHARDS):
         yield entries
@@ -143,6 +152,11 @@ def test_shard_stats_knows_rows_and_bytes_without_counting(migrated):
     assert json.loads(run("shard_stats", json=True, exact=True)) == {"users": found}
 
 
+def shards_that_lack(migration):
+    lines = run("migrate_shards", plan=True).splitlines()
+    return [line.partition(":")[0] for line in lines if migration in line]
+
+
 @contextmanager
 def process(entries, *arguments):
     command = [sys.executable, "-m", "tests.integration.db.migrating_process"]
@@ -201,6 +215,7 @@ def test_a_deploy_that_does_not_want_to_wait_fails(entries):
 def test_the_lock_is_held_for_as_long_as_the_deploy_lasts(entries, limit):
     execute("default", f"ALTER DATABASE diary_default SET {limit} = '50ms'")
     with only_one(patient=False, waiting=pytest.fail) as loss:
+        execute("default", f"ALTER DATABASE diary_default RESET {limit}")
         execute("shard_0", "SELECT pg_sleep(0.2)")  # on another connection
         assert loss() == ""
 
@@ -219,9 +234,9 @@ def test_the_lock_holds_back_no_vacuum_and_its_loss_is_noticed(entries):
 
 def test_a_deploy_that_is_killed_leaves_nothing_half_done_and_is_taken_up_again(entries):
     with held(entries, WAIT, "shard_1"), process(entries, "--jobs=1") as killed:
-        until(waits_on("shard_1"), seconds=30)
+        until(waits_on("shard_1"), seconds=60)
         killed.send_signal(signal.SIGKILL)
-    until(lambda: not waits_on("shard_1")(), seconds=10)
+    until(lambda: not waits_on("shard_1")(), seconds=60)
     assert ShardMigration.objects.get(state=State.RUNNING).name == "0003_hook"
     assert "shard_1: diary.0003_hook, diary.0004_without_a_hint, diary.0005_sketch" in run(
         "migrate_shards", plan=True
@@ -235,7 +250,7 @@ def test_a_deploy_that_is_killed_leaves_nothing_half_done_and_is_taken_up_again(
 def test_when_the_lock_is_lost_no_further_shard_begins(entries):
     with process(entries, "--jobs=1") as robbed:
         with held(entries, WAIT, "shard_0"):
-            until(waits_on("shard_0"), seconds=30)
+            until(waits_on("shard_0"), seconds=60)
             execute("default", f"SELECT pg_terminate_backend(pid) {HOLDER}")
         _, said = robbed.communicate(timeout=60)
     assert robbed.returncode == 1
@@ -247,22 +262,22 @@ def test_ctrl_c_lets_what_runs_come_to_its_end_and_begins_nothing_else(entries):
     with process(entries, "--jobs=2") as stopped:
         with held(entries, WAIT, "shard_0", "shard_1"):
             for alias in ("shard_0", "shard_1"):
-                until(waits_on(alias), seconds=30)
+                until(waits_on(alias), seconds=60)
             stopped.send_signal(signal.SIGINT)
             assert stopped.stdout.readline().startswith("Waiting for shard_0, shard_1 to end")
         _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == 1
     assert "Stopped: interrupted." in said
     assert ShardMigration.objects.filter(alias="shard_2").count() == 0
-    assert "Up to date: 2 of 3 shards." in run("migrate_shards")
+    assert shards_that_lack("diary.0003_hook") == ["shard_2"]
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_the_databases_roll_back(entries):
     with held(entries, WAIT, "shard_0", "shard_1"), process(entries, "--jobs=2") as stopped:
         for alias in ("shard_0", "shard_1"):
-            until(waits_on(alias), seconds=30)
+            until(waits_on(alias), seconds=60)
         stopped.send_signal(signal.SIGINT)
         assert stopped.stdout.readline().startswith("Waiting for")
         stopped.send_signal(signal.SIGINT)
-        assert stopped.wait(timeout=30) != 0
-    assert "Up to date" not in run("migrate_shards")
+        assert stopped.wait(timeout=60) != 0
+    assert set(shards_that_lack("diary.0003_hook")) == set(SHARDS)
