@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from base64 import urlsafe_b64encode
 
 import pytest
@@ -21,10 +22,13 @@ from scalekit.db.exceptions import (
     CrossShardQuery,
     CursorInvalid,
     ScatterUnsupported,
+    ShardFailed,
     ShardKeyRequired,
     WrongShard,
 )
 from scalekit.db.sharding import threads
+from scalekit.db.sharding.scatter import streaming
+from scalekit.db.sharding.scatter.streaming import Stream
 from scalekit.testing.fakes import captured_events
 
 
@@ -329,6 +333,19 @@ def test_a_stream_that_is_left_leaves_no_thread_at_work(orders, monkeypatch):
     stream.close()
     threads.crew.dismiss()
     assert not threads.crew.workers()
+
+
+def test_silent_streams_are_waited_for_at_once(orders, shards, monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr(streaming, "chunks_of", lambda *_: (ended.wait(30) for _ in "1"))
+    streams = [Stream(None, alias, 1, seconds=5) for alias in shards]
+    for stream in streams:
+        stream._began -= 60
+        with pytest.raises(ShardFailed):
+            next(iter(stream))
+    ended.set()
+    for stream in streams:
+        stream.close()
 
 
 def test_many_streams_at_once(orders):

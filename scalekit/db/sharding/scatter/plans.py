@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import F
+from django.db.models import Count, F
 from django.db.models.query import ValuesListIterable
 
 from scalekit.db.sharding.scatter import shapes
@@ -109,6 +109,21 @@ def plan_of(rows: Any, part: Any, ties: Sequence[Sort] | None = None) -> Plan:
         part._iterable_class = ValuesListIterable
     shape = shapes.shape_of(rows, names, len(added))
     return Plan(part, keys, shape, start, stop, same, () if names is not None else added)
+
+
+def plan_of_count(rows: Any) -> Plan | None:
+    """Make the plan that counts the rows of each shard; None where Django has more to do than to count."""
+    query = rows.query
+    if query.annotations or query.distinct or query.extra or query.group_by is not None:
+        return None
+    part = rows.on_one_shard()
+    part.query.clear_ordering(force=True)
+    part.query.clear_limits()
+    part.query.clear_select_clause()
+    part.query.select_for_update = False
+    part.query.add_annotation(Count("*"), f"{PREFIX}count")
+    part._iterable_class = ValuesListIterable
+    return Plan(part, (), list, 0, None, 0, ())
 
 
 def _repeats(query: Any, names: Sequence[str] | None) -> bool:

@@ -16,7 +16,7 @@ from scalekit.db.sharding.scatter.comparing import label
 from scalekit.db.sharding.scatter.grouping import Grouping, is_grouped, keys_of, lie_together
 from scalekit.db.sharding.scatter.judges import Judges
 from scalekit.db.sharding.scatter.ordering import Sort
-from scalekit.db.sharding.scatter.plans import Plan, plan_of
+from scalekit.db.sharding.scatter.plans import Plan, plan_of, plan_of_count
 from scalekit.db.sharding.scatter.refusals import cannot_do, shards_disagree, too_many_rows
 from scalekit.db.sharding.scatter.sorting import (
     Chunk,
@@ -146,7 +146,13 @@ def _whole_count(rows: Any) -> int:
         count = len(rows_of(whole))
         rows.failed = whole.failed
         return count
-    return sum(asked_as(rows, whole, lambda part: part.count(), "count").values())
+    plan = plan_of_count(rows)
+    if plan is None:
+        return sum(asked_as(rows, whole, lambda part: part.count(), "count").values())
+    servers = servers_of(rows, "count")
+    statements = statements_for(plan, servers)
+    answers = gathered(rows, servers, lambda alias: statements[alias].ask(alias))
+    return sum(count for answer in answers.values() for (count,) in answer)
 
 
 def asked_as(rows: Any, other: Any, ask: Callable[[Any], T], verb: str) -> dict[str, T]:

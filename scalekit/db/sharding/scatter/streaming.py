@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing, suppress
 from itertools import islice
 from queue import Empty, Queue
@@ -38,7 +39,7 @@ class Stream:
 
     @async_unsafe("You cannot ask shards from an async context - use aiterator().")
     def __init__(self, plan: Plan, alias: str, size: int, seconds: float | None) -> None:
-        self.alias, self._seconds = alias, seconds
+        self.alias, self._seconds, self._began = alias, seconds, time.monotonic()
         self._ahead: Queue[Chunk | BaseException | None] = Queue(maxsize=1)
         self._left, self._done = False, threading.Event()
         self._chunks = chunks_of(plan, alias, size)
@@ -90,11 +91,15 @@ class Stream:
             raise failed from failed.__cause__
 
     def _handed_over(self) -> Iterator[Chunk]:
+        patience = self._seconds
+        if patience is not None:  # several silent shards are waited for at once
+            patience = max(0.0, self._began + patience - time.monotonic())
         while True:
             try:
-                found: Any = self._ahead.get(timeout=self._seconds)
+                found: Any = self._ahead.get(timeout=patience)
             except Empty:
                 raise silence(self.alias, self._seconds) from None
+            patience = self._seconds
             if isinstance(found, BaseException):
                 raise found
             if found is None:
