@@ -13,7 +13,7 @@ from django.db import DatabaseError, models
 from scalekit.db.conf import schemes
 from scalekit.db.servers import read_alias
 from scalekit.db.sharding.declarations import group_of
-from scalekit.db.sharding.finding import FindsShard, M
+from scalekit.db.sharding.finding import FindsShard, M, T
 from scalekit.db.sharding.lookups import named_by
 from scalekit.db.sharding.mapping.staleness import retry_after
 from scalekit.db.sharding.parallel import run_on_shards
@@ -22,7 +22,7 @@ from scalekit.db.sharding.refusals import limited_over_shards
 from scalekit.db.sharding.subqueries import check_subqueries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 class FetchesRows(FindsShard[M]):
@@ -35,10 +35,7 @@ class FetchesRows(FindsShard[M]):
     def _fetch_all(self) -> None:
         if self._hints and self._result_cache is None:
             self._fetch_prefetched()
-        try:
-            super()._fetch_all()
-        except DatabaseError as error:
-            retry_after(error, super()._fetch_all)
+        _read(super()._fetch_all)
 
     def _fetch_prefetched(self) -> None:
         """Fetch what hangs on rows of several shards from each of these; leave all else to Django."""
@@ -115,13 +112,13 @@ class FetchesRows(FindsShard[M]):
             yield from chunk
 
     def count(self) -> int:
-        return self._retried(super().count)
+        return _read(super().count)
 
     def exists(self) -> bool:
-        return self._retried(super().exists)
+        return _read(super().exists)
 
     def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return self._retried(partial(super().aggregate, *args, **kwargs))
+        return _read(partial(super().aggregate, *args, **kwargs))
 
     def in_bulk(self, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, M]:
         """Return the rows by id, from the shards that the ids or the conditions name."""
@@ -139,3 +136,11 @@ class FetchesRows(FindsShard[M]):
 
         found = run_on_shards(shards, read)
         return {key: row for rows in found.values() for key, row in rows.items()}
+
+
+def _read(read: Callable[[], T]) -> T:
+    """Call `read`, and again if rows have moved meanwhile: what that takes is not paid for before."""
+    try:
+        return read()
+    except DatabaseError as error:
+        return retry_after(error, read)

@@ -55,9 +55,9 @@ class ShardedQuery(Query):
         super().add_distinct_fields(*field_names)
         self._check_names(field_names)
 
-    def add_annotation(self, annotation: Any, *args: Any, **kwargs: Any) -> None:
-        super().add_annotation(annotation, *args, **kwargs)
-        self._check_inner(next(reversed(self.annotations.values())))
+    def add_annotation(self, annotation: Any, alias: str, select: bool = True) -> None:
+        super().add_annotation(annotation, alias, select)
+        self._check_inner(self.annotations[alias])
 
     def build_filter(self, filter_expr: Any, *args: Any, **kwargs: Any) -> Any:
         built = super().build_filter(filter_expr, *args, **kwargs)
