@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections
 
 from scalekit.db.cluster import current_cluster
 from scalekit.db.events import TRANSACTION_RECOVERED
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PREPARED = (HERE / "prepared.sql").read_text()
 FORGET = (HERE / "forget.sql").read_text()
+LOCK_NOT_AVAILABLE = "55P03"
 KEPT_DAYS = 30  # decisions outlive any coordinator, and any failover to a standby that is behind
 
 
@@ -88,26 +89,47 @@ def recover(grace: float, *, dry_run: bool = False) -> Iterator[Recovered | Unre
     left: set[UUID] = set()
     complete = True
     for alias in shards:
-        try:
-            for part in prepared_on(alias, owner):
-                left.add(part.transaction)
-                yield _recovered(part, grace, dry_run=dry_run)
-        except Error as error:
-            complete = False
-            yield Unreached(alias, str(error).strip())
+        for one in _recovered_on(alias, owner, grace, dry_run=dry_run):
+            if isinstance(one, Unreached):
+                complete = False
+            else:
+                left.add(one.part.transaction)
+            yield one
     if complete and not dry_run:
         _forget(left)
 
 
-def _recovered(part: Prepared, grace: float, *, dry_run: bool) -> Recovered:
+def _recovered_on(
+    alias: str, owner: str, grace: float, *, dry_run: bool
+) -> Iterator[Recovered | Unreached]:
+    try:
+        parts = prepared_on(alias, owner)
+    except Error as error:
+        yield Unreached(alias, str(error).strip())
+        return
+    for part in parts:
+        yield _recovered(part, grace, dry_run=dry_run)
+
+
+def _recovered(part: Prepared, grace: float, *, dry_run: bool) -> Recovered | Unreached:
     outcome = _decided(part)
     if outcome is None and part.age < grace:
         return Recovered(part, "wait")
     if dry_run:
         return Recovered(part, outcome or "rollback")
-    outcome = outcome or settled(part.transaction, part.group)
-    with own_connection(part.alias) as connection:
-        was_left = end(connection, part.gid, outcome)
+    try:
+        outcome = outcome or settled(part.transaction, part.group)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        return Recovered(
+            part, "wait"
+        )  # its coordinator has written what it decided, and not committed it
+    try:
+        with own_connection(part.alias) as connection:
+            was_left = end(connection, part.gid, outcome)
+    except Error as error:
+        return Unreached(part.alias, str(error).strip())
     if was_left:
         TRANSACTION_RECOVERED.emit(alias=part.alias, outcome=outcome, gid=part.gid)
     return Recovered(part, outcome if was_left else "done by another")

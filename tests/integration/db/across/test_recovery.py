@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from threading import Barrier, Thread
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core import checks
@@ -213,6 +213,22 @@ def test_a_decision_that_cannot_be_read_is_left_to_recovery(across, keys, monkey
         assert caught.value.committed is None
         assert len(prepared(across)) == 2
         rival.commit()
+    assert recovered() == ["commit", "commit"]
+
+
+def test_a_coordinator_that_hangs_in_its_decision_keeps_no_other_from_recovery(
+    across, keys, monkeypatch
+):
+    monkeypatch.setattr(settling, "LOCK_TIMEOUT", "100ms")
+    leave_prepared(keys)
+    hanging = UUID(hex=prepared(across)[0].split(":")[2])
+    leave_prepared(keys, note="another")
+    with own_connection() as coordinator:
+        coordinator.set_autocommit(False)
+        with coordinator.cursor() as cursor:
+            cursor.execute(settling.DECIDE, [hanging, "users"])
+        assert recovered() == ["rollback", "rollback", "wait", "wait"]
+        coordinator.commit()
     assert recovered() == ["commit", "commit"]
 
 
