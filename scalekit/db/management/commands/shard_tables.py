@@ -15,6 +15,7 @@ from scalekit.db.conf import schemes, settings
 from scalekit.db.sharding.mapping.assigning import init_map
 from scalekit.db.sharding.mapping.connecting import own_connection
 from scalekit.db.sharding.mapping.loading import StoredMap
+from scalekit.db.sharding.migrating.lock import NO_LIMITS
 from scalekit.db.sharding.splitting import switching
 from scalekit.db.sharding.splitting.backfilling import backfill, unfilled
 from scalekit.db.sharding.splitting.capturing import (
@@ -289,7 +290,7 @@ def alone(mover: Mover) -> Iterator[None]:
     with own_connection(mover.source) as connection:
         connection.set_autocommit(False)  # a transaction's lock also holds through PgBouncer
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute(NO_LIMITS)
             cursor.execute(
                 "SELECT pg_try_advisory_xact_lock(hashtext(%s))", [f"scalekit split {mover.group}"]
             )
