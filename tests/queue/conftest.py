@@ -24,6 +24,19 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.django_db(transaction=True))
 
 
+@pytest.fixture(autouse=True)
+def no_job_is_left_held():
+    """See to it that whatever took a job has let it go: a lease that is kept for nobody keeps the job from all."""
+    from django.db import connections
+
+    from scalekit.queue.leases import held
+
+    yield
+    left = [job.record for alias in connections for job in held.of(alias)]
+    held.forget()
+    assert not left
+
+
 @pytest.fixture
 def done():
     sample_tasks.done.clear()
@@ -147,14 +160,7 @@ def job(broker):
     from scalekit.queue.models import TaskRecord
     from scalekit.queue.publishing import message_of
 
-    held.forget()  # what jobs of other tests have left
-    made = []
-
-    def make(result):
-        made.append(Job(message_of(TaskRecord.objects.get(pk=result.id))))
-        return made[-1]
-
-    yield make
+    yield lambda result: Job(message_of(TaskRecord.objects.get(pk=result.id)))
     held.forget()
 
 

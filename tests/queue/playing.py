@@ -6,6 +6,7 @@ from scalekit.core.context import unit_of_work
 from scalekit.queue import dead_letters, records
 from scalekit.queue.facts import JOB, JOB_ID
 from scalekit.queue.jobs import Job
+from scalekit.queue.leases import held
 from scalekit.queue.models import Status, TaskRecord
 from scalekit.queue.outbox import message_of
 
@@ -29,6 +30,7 @@ def begin(row, using="default"):
     message.options["database"] = using
     job = Job(message)
     records.claim(job)
+    held.discard(job)  # no thread of this process runs it, whose lease would have to be kept
     return job
 
 

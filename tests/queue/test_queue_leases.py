@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
 
 from django.utils import timezone
 
@@ -86,7 +87,8 @@ def test_database_that_hangs_costs_no_job_of_another_its_lease(settings, monkeyp
         return True
 
     monkeypatch.setattr("scalekit.queue.leases._renewed", renew)
-    monkeypatch.setattr(held, "of", lambda database: [database])
+    held_by_each = SimpleNamespace(of=lambda database: [database])
+    monkeypatch.setattr("scalekit.queue.leases.held", held_by_each)
     keeper = LeaseKeeper()
     keeper.start()
     try:
