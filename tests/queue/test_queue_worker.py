@@ -345,20 +345,38 @@ def test_job_whose_claim_fails_unexpectedly_is_delivered_again_and_not_run(
     assert (result.status, result.attempts, len(done)) == ("SUCCESSFUL", 1, 1)
 
 
-def test_job_whose_followers_cannot_be_sent_is_a_dead_letter_and_says_why(
-    broker, work_off, monkeypatch, caplog, done
-):
+@pytest.fixture
+def run_unfollowed(broker, work_off, monkeypatch):
+    """Give a function that runs a job well, whose followers cannot be sent, and returns its result."""
+
     def fail(record, *, using):
         raise ZeroDivisionError
 
+    def run():
+        result = note.using(run_after=timezone.now() + timedelta(seconds=1)).enqueue()
+        TaskRecord.objects.update(options={"flow": {"steps": [{"path": "anything"}]}})
+        work_off()
+        result.refresh()
+        return result
+
     monkeypatch.setattr("scalekit.queue.flows.advance", fail)
-    result = note.using(run_after=timezone.now() + timedelta(seconds=1)).enqueue()
-    TaskRecord.objects.update(options={"flow": {"steps": [{"path": "anything"}]}})
-    work_off()
-    result.refresh()
+    return run
+
+
+def test_job_whose_followers_cannot_be_sent_is_a_dead_letter_and_says_why(
+    caplog, done, run_unfollowed
+):
+    result = run_unfollowed()
     assert (result.status, len(done)) == ("FAILED", 1)
     assert result.errors[-1].exception_class_path == "builtins.ZeroDivisionError"
     assert f"What follows job {result.id} (tests.queue.sample_tasks.note)" in caplog.text
+
+
+def test_job_whose_followers_cannot_be_sent_is_announced_as_failed(heard, signals, run_unfollowed):
+    finished = heard("queue_job_finished")
+    run_unfollowed()
+    assert [payload["outcome"] for payload in finished] == ["failed"]
+    assert signals[-1][::2] == ("task_finished", "FAILED")
 
 
 def test_job_that_no_record_takes_loses_its_lease(broker, work_off, monkeypatch):

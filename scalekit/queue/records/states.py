@@ -169,11 +169,13 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
     if ended.verdict == "cancelled":
         return finish(job, error=TaskCancelled())
     held.discard(job)
-    job.ending = "late" if ended.verdict == "late" else outcome
     if ended.verdict == "late":
+        job.ending = "late"
         COMPLETION_REJECTED.emit(task=job.task, queue=job.queue, id=str(ending.id))
         return False
     _remember(ending.record, ended)
+    # One that succeeded is a dead letter all the same where what follows it could not be sent.
+    job.ending = "failed" if ending.record.status == Status.FAILED else outcome
     return True
 
 
