@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from asgiref.sync import async_to_sync
 
-from scalekit.queue import group, pipeline, step
+from scalekit.queue import get_group, group, pipeline, records, step
+from scalekit.queue.exceptions import TaskCancelled
 from scalekit.queue.models import TaskGroup, TaskRecord
 from tests.queue.flow_tasks import add, call_back, total
-from tests.queue.playing import called, die, discarded, requeued, succeed, waiting
+from tests.queue.playing import begin, called, die, discarded, requeued, succeed, waiting
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
@@ -75,3 +77,67 @@ def test_dead_member_that_was_counted_is_not_counted_again_when_it_is_discarded(
     succeed(second)
     assert left_of(found) == (0, 1)
     assert callbacks() == ["some failed"]
+
+
+def test_group_that_is_cancelled_ends_at_once_where_none_has_begun_and_the_callback_sees_why():
+    found = group([step(add, n) for n in range(3)]).enqueue(
+        on_success=step(call_back, "well"), on_failure=step(call_back, "cancelled")
+    )
+    assert found.cancel() == 3
+    assert (found.pending, found.failed) == (0, 3)
+    assert callbacks() == ["cancelled"]
+    errors = [result.errors[0].exception_class for result in get_group(found.id).results()]
+    assert errors == [TaskCancelled] * 3
+
+
+def test_member_that_runs_goes_on_when_its_group_is_cancelled():
+    found = group([step(add, 1), step(add, 2)]).enqueue(on_failure=step(call_back, "cancelled"))
+    running, _ = waiting("add")
+    job = begin(running)
+    assert found.cancel() == 1
+    assert (found.pending, found.failed) == (1, 1)
+    assert callbacks() == []
+    assert records.finish(job, value=1)
+    assert TaskRecord.objects.get(pk=running.pk).status == "SUCCESSFUL"
+    assert callbacks() == ["cancelled"]
+
+
+def test_member_that_runs_is_asked_to_stop_where_that_is_wanted():
+    found = group([step(add, 1), step(add, 2)]).enqueue()
+    running, _ = waiting("add")
+    begin(running)
+    assert found.cancel(running=True) == 2
+    assert TaskRecord.objects.get(pk=running.pk).cancel_asked
+
+
+def test_member_that_has_ended_stays_as_it_is_when_its_group_is_cancelled():
+    found = group([step(add, 1), step(add, 2)]).enqueue()
+    done, _ = waiting("add")
+    succeed(done)
+    assert found.cancel(running=True) == 1
+    assert (found.pending, found.failed) == (0, 1)
+
+
+def test_groups_and_pipelines_in_a_cancelled_group_are_cancelled_too():
+    inner = pipeline(group([step(add, 1), step(add, 2)]), step(total))
+    found = group([inner, pipeline(step(add, 3), step(add))]).enqueue(
+        on_failure=step(call_back, "cancelled")
+    )
+    assert found.cancel() == 3
+    assert (found.pending, found.failed) == (0, 2)
+    assert waiting("add") == waiting("total") == []
+    assert callbacks() == ["cancelled"]
+
+
+def test_cancelled_member_that_is_requeued_runs_after_all():
+    found = group([step(add, 1)]).enqueue(on_success=step(call_back, "after all"))
+    found.cancel()
+    succeed(requeued(TaskRecord.objects.get(path=add.module_path)))
+    assert left_of(found) == (0, 0)
+    assert callbacks() == ["after all"]
+
+
+def test_group_is_cancelled_from_async_code():
+    found = group([step(add, 1)]).enqueue()
+    assert async_to_sync(found.acancel)() == 1
+    assert found.failed == 1
