@@ -116,6 +116,25 @@ def heard():
 
 
 @pytest.fixture
+def signals():
+    """Give what the worker's signals said: (signal, sender, status, attempts)."""
+    from scalekit.queue.frameworks import framework
+
+    said = []
+    receivers = []
+    for name in ("task_started", "task_finished"):
+
+        def receive(sender, task_result, name=name, **_):
+            said.append((name, sender.__name__, str(task_result.status), task_result.attempts))
+
+        getattr(framework().signals, name).connect(receive)
+        receivers.append((name, receive))
+    yield said
+    for name, receive in receivers:
+        getattr(framework().signals, name).disconnect(receive)
+
+
+@pytest.fixture
 def waiting(broker):
     """Give a function that counts the messages in a queue."""
     return lambda queue="default": broker.queues[queue].qsize() if queue in broker.queues else 0
