@@ -58,7 +58,7 @@ def _waited_for_without_end(listed: list[str]) -> Iterator[CheckMessage]:
         entry = connections.settings.get(alias)
         if entry is None or not _is_postgresql_elsewhere(entry):
             continue
-        if missing := [name for name in BOUNDS if name not in entry["OPTIONS"]]:
+        if missing := [name for name in BOUNDS if name not in entry.get("OPTIONS", {})]:
             yield Caution(
                 f"DATABASES[{alias!r}], in which jobs are stored, has no {', '.join(missing)} in its OPTIONS: "
                 "a worker waits for minutes, or hours, for a server that was cut off.",
@@ -69,8 +69,8 @@ def _waited_for_without_end(listed: list[str]) -> Iterator[CheckMessage]:
 
 def _is_postgresql_elsewhere(entry: Mapping[str, Any]) -> bool:
     """Tell whether there is a network between us and a PostgreSQL."""
-    hosts = [host.strip() for host in str(entry["HOST"]).split(",")]
-    return entry["ENGINE"].endswith("postgresql") and any(map(_is_elsewhere, hosts))
+    hosts = [host.strip() for host in str(entry.get("HOST", "")).split(",")]
+    return entry.get("ENGINE", "").endswith("postgresql") and any(map(_is_elsewhere, hosts))
 
 
 def _is_elsewhere(host: str) -> bool:
