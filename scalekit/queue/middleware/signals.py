@@ -31,13 +31,19 @@ class TaskSignals(Middleware):
         self, broker: Any, message: Any, *, result: Any = None, exception: Any = None
     ) -> None:
         job = JOB.get()
-        if job is None or job.result is None:
-            return
-        outcome = job.outcome(exception)
-        if outcome in {"succeeded", "failed"}:
-            announce_finished(job.result, job.record, exception)
-        elif exception is not None and not isinstance(exception, EXPECTED):
-            _log_attempt(job, outcome, exception)
+        if job is not None and not job.is_put_off:
+            tell(job, exception)
+
+
+def tell(job: Job, error: BaseException | None) -> None:
+    """Send `task_finished` for a Task that has ended for good, or log why it is to be tried again."""
+    if job.result is None:
+        return
+    outcome = job.outcome(error)
+    if outcome in {"succeeded", "failed"}:
+        announce_finished(job.result, job.record, error)
+    elif error is not None and not isinstance(error, EXPECTED):
+        _log_attempt(job, outcome, error)
 
 
 def _log_attempt(job: Job, outcome: Outcome, error: BaseException) -> None:

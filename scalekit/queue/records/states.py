@@ -102,6 +102,11 @@ def retries_of(record: TaskRecord) -> int:
     return record.attempt - 1 - record.forgiven - record.deaths
 
 
+def value_of(job: Job) -> Any:
+    """Return what the task of `job` has returned, as JSON."""
+    return None if job.result is None else job.result._return_value  # noqa: SLF001 - Django's backends set it
+
+
 def final_fields(status: Status) -> dict[str, Any]:
     """Return what a row says once its job has ended for good."""
     success = status == Status.SUCCESSFUL
@@ -168,6 +173,11 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
         ended = insisting(database, lambda: endings.submit(database, ending))
     if ended.verdict == "cancelled":
         return finish(job, error=TaskCancelled())
+    return note(job, ending, ended, outcome)
+
+
+def note(job: Job, ending: Ending, ended: Ended, outcome: Outcome) -> bool:
+    """Let `job`, and its row in memory, know what came of `ending`; False where that was not its worker's to say."""
     held.discard(job)
     if ended.verdict == "late":
         job.ending = "late"

@@ -1,0 +1,175 @@
+"""Jobs that went well, until that is written down: many in one statement, while their threads run others.
+
+To write that a job has ended takes a round trip to the database and a wait for its disk, which is longer than a
+short job takes. So a thread does not wait for it: it leaves the end of its job here and begins the next one,
+unless it is the one that writes, for all that have come by then.
+
+Nothing else changes its order. The row says that the job has ended before signals and events do, which know
+its facts, and before its message is acknowledged; until then its lease is kept. What is not plain (an error,
+progress, a job that others wait for) is not put off, and what cannot be written together takes the longer way,
+by itself. A process that is killed has its jobs run again, those that it had put off too: for each of its
+threads there are few.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from django.db import close_old_connections
+
+from scalekit.queue.middleware.events import announce
+from scalekit.queue.middleware.records import settle
+from scalekit.queue.middleware.signals import tell
+from scalekit.queue.records.together import end_together, plain_ending
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scalekit.queue.consuming import QueueConsumer
+    from scalekit.queue.jobs import Job
+    from scalekit.queue.records.steps import Ending
+
+logger = logging.getLogger("scalekit.queue")
+
+ROUNDS = 4  # groups that a thread writes before it turns to what follows from them
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A job whose end is not written yet; `context` knows its facts."""
+
+    job: Job
+    ending: Ending
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a thread has put off, with its message, and who is to acknowledge that."""
+
+    what: PutOff
+    message: Any
+    consumer: QueueConsumer
+
+
+_settling: ContextVar[Settling | None] = ContextVar("scalekit_queue_settling", default=None)
+_put_off: ContextVar[PutOff | None] = ContextVar("scalekit_queue_put_off", default=None)
+
+
+def put_off(job: Job) -> bool:
+    """Put off to write that `job` has succeeded; False where this thread may not, or the job is no plain one."""
+    ending = None if _settling.get() is None else plain_ending(job)
+    if ending is None:
+        return False
+    job.is_put_off = True
+    _put_off.set(PutOff(job, ending, copy_context()))
+    return True
+
+
+class Settling:
+    """What the threads of one worker have put off, by database: one that is down holds up only its own jobs.
+
+    A thread that leaves something writes if nobody does, and also if as much waits as there are `threads`:
+    so nobody waits for somebody who waits for a slow disk, and what is not written yet is never much.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = threads
+        self._lock = Lock()
+        self._waiting: dict[str, list[Left]] = defaultdict(list)
+        self._writers: dict[str, int] = defaultdict(int)
+
+    def begin(self) -> None:
+        """Let this thread put off the ends of its jobs."""
+        _settling.set(self)
+
+    def take(self, message: Any, consumer: QueueConsumer) -> bool:
+        """Take what this thread has just put off; False if it has not, and `message` is to be settled now."""
+        what = _put_off.get()
+        if what is None:
+            return False
+        _put_off.set(None)
+        try:
+            self._leave(str(what.job.database), Left(what, message, consumer))
+        finally:
+            close_old_connections()  # what comes after a job, and was put off with it
+        return True
+
+    def _leave(self, database: str, one: Left) -> None:
+        with self._lock:
+            self._waiting[database].append(one)
+            if self._writers[database] and len(self._waiting[database]) < self._most:
+                return
+            self._writers[database] += 1
+        is_writer = True
+        while is_writer:
+            conclude(self._write(database))
+            is_writer = self._is_needed(database)
+
+    def _is_needed(self, database: str) -> bool:
+        """Tell whether something was left that nobody writes; then this thread is to."""
+        with self._lock:
+            if not self._waiting[database] or self._writers[database]:
+                return False
+            self._writers[database] += 1
+        return True
+
+    def _write(self, database: str) -> list[Left]:
+        """Write what waits, and what comes meanwhile, and return it. What follows may take its time: others write."""
+        written: list[Left] = []
+        try:
+            for _ in range(ROUNDS):
+                group = self._take_all(database)
+                written += group
+                end_together(database, [(one.what.job, one.what.ending) for one in group])
+        finally:
+            with self._lock:
+                self._writers[database] -= 1
+        return written
+
+    def _take_all(self, database: str) -> list[Left]:
+        with self._lock:
+            group, self._waiting[database] = self._waiting[database], []
+        return group
+
+
+def conclude(written: Sequence[Left]) -> None:
+    """Do what follows once ends are written: signals, events, acknowledgements.
+
+    What could not be written together is written now, each by itself, which may take long, so it comes last.
+    """
+    ended = [one for one in written if one.what.job.ending is not None]
+    for one in ended:
+        _follow(one)
+    _acknowledge(ended)
+    for one in written:
+        if one.what.job.ending is None:
+            _follow(one)
+            _acknowledge([one])
+
+
+def _follow(one: Left) -> None:
+    try:
+        one.what.context.run(_end, one.what.job)
+    except Exception:  # as in Dramatiq: what comes after a job does not keep its message
+        logger.exception("Unexpected failure after job %s", one.message.message_id)
+
+
+def _end(job: Job) -> None:
+    if job.ending is None:
+        settle(job, None)
+    tell(job, None)
+    announce(job, job.outcome(None))
+
+
+def _acknowledge(ended: Sequence[Left]) -> None:
+    by_consumer: dict[QueueConsumer, list[Any]] = defaultdict(list)
+    for one in ended:
+        by_consumer[one.consumer].append(one.message)
+    for consumer, messages in by_consumer.items():
+        consumer.acknowledge(messages)
