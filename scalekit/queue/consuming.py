@@ -127,11 +127,12 @@ class QueueConsumer(ConsumerThread):
         ack_many = getattr(self.consumer, "ack_many", None)
         if ack_many is None:
             return False
-        for message in messages:
-            self.broker.emit_before("ack", message)
         try:
+            for message in messages:
+                self.broker.emit_before("ack", message)
             ack_many(messages)
-        except BrokerConnectionError:
+        except Exception as error:  # noqa: BLE001 - one by one it is met again, and treated as Dramatiq does
+            logger.debug("Messages are acknowledged one by one: %s", error)
             return False
         for message in messages:
             self.broker.emit_after("ack", message)

@@ -125,7 +125,9 @@ class Settling:
         try:
             for _ in range(ROUNDS):
                 group = self._take_all(database)
-                written += group
+                if not group:
+                    break
+                written += group  # first: what is not written together is, by itself, in `conclude`
                 end_together(database, [(one.what.job, one.what.ending) for one in group])
         finally:
             with self._lock:

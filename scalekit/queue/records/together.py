@@ -39,8 +39,6 @@ def plain_ending(job: Job) -> Ending | None:
 
 def end_together(database: str, jobs: Sequence[tuple[Job, Ending]]) -> None:
     """Finish those of `jobs` that are still their worker's. One that could not be has no `ending` yet."""
-    if not jobs:
-        return
     try:
         answers = reaching(database, lambda: _succeed(database, [ending for _, ending in jobs]))
     except StoreUnreachable:
