@@ -74,14 +74,16 @@ def put_off(job: Job) -> bool:
 class Settling:
     """What the threads of one worker have put off, by database: one that is down holds up only its own jobs.
 
-    A thread that leaves something writes if nobody does, and also if as much waits as there are `threads`:
-    so nobody waits for somebody who waits for a slow disk, and what is not written yet is never much.
+    A thread that leaves something writes if nobody does, and also if as much is unwritten as there are
+    `threads`: so nobody waits for somebody who waits for a slow disk, and what would be run again if this
+    process were killed is never more than twice as much.
     """
 
     def __init__(self, threads: int) -> None:
         self._most = threads
         self._lock = Lock()
         self._waiting: dict[str, list[Left]] = defaultdict(list)
+        self._unwritten: dict[str, int] = defaultdict(int)  # what waits, and what is being written
         self._writers: dict[str, int] = defaultdict(int)
 
     def begin(self) -> None:
@@ -103,7 +105,8 @@ class Settling:
     def _leave(self, database: str, one: Left) -> None:
         with self._lock:
             self._waiting[database].append(one)
-            if self._writers[database] and len(self._waiting[database]) < self._most:
+            self._unwritten[database] += 1
+            if self._writers[database] and self._unwritten[database] < self._most:
                 return
             self._writers[database] += 1
         is_writer = True
@@ -127,10 +130,13 @@ class Settling:
                 group = self._take_all(database)
                 if not group:
                     break
-                written += group  # first: what is not written together is, by itself, in `conclude`
+                written += (
+                    group  # before it is: what cannot be written together is dealt with later
+                )
                 end_together(database, [(one.what.job, one.what.ending) for one in group])
         finally:
             with self._lock:
+                self._unwritten[database] -= len(written)
                 self._writers[database] -= 1
         return written
 

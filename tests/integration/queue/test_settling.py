@@ -114,19 +114,21 @@ def test_ends_that_come_meanwhile_are_written_by_the_one_that_had_to_wait(stall,
     first = stall("first")
     others = hold_jobs("a", "b")
     released["a"].set()
-    released["b"].set()
+    hold_jobs("c")  # on the thread of a, whose end it has left
+    assert statuses(others) == {"a": "RUNNING", "b": "RUNNING"}
     locked.rollback()
-    everyone = {"first": first, **others}
+    everyone = {"first": first, "a": others["a"]}
     assert eventually(lambda: set(statuses(everyone).values()) == {"SUCCESSFUL"})
     assert {name: result.return_value for name, result in everyone.items()} == {
         name: name for name in everyone
     }
 
 
-def test_another_thread_writes_beside_it_when_as_many_wait_as_there_are_threads(stall, hold_jobs):
-    first, others = stall("first"), {}
-    for name in "abc":
-        others |= hold_jobs(name)
+def test_another_thread_writes_when_as_many_ends_are_unwritten_as_there_are_threads(
+    stall, hold_jobs
+):
+    first, others = stall("first"), hold_jobs("a", "b")
+    for name in others:
         released[name].set()
     assert eventually(lambda: set(statuses(others).values()) == {"SUCCESSFUL"})
     assert statuses({"first": first}) == {"first": "RUNNING"}
