@@ -17,7 +17,7 @@ import logging
 from collections import defaultdict
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
-from threading import Lock
+from threading import Condition
 from typing import TYPE_CHECKING, Any
 
 from django.db import close_old_connections
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scalekit.queue")
 
-ROUNDS = 4  # groups that a thread writes before it turns to what follows from them
+SHARE = 2  # ends that may be unwritten, for each thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,11 @@ def put_off(job: Job) -> bool:
 
 
 class Settling:
-    """What the threads of one worker have put off, by database: one that is down holds up only its own jobs.
-
-    A thread that leaves something writes if nobody does, and also if as much is unwritten as there are
-    `threads`: so nobody waits for somebody who waits for a slow disk, and what would be run again if this
-    process were killed is never more than twice as much.
-    """
+    """What the threads of one worker have put off, by database: one that is down holds up only its own jobs."""
 
     def __init__(self, threads: int) -> None:
-        self._most = threads
-        self._lock = Lock()
-        self._waiting: dict[str, list[Left]] = defaultdict(list)
-        self._unwritten: dict[str, int] = defaultdict(int)  # what waits, and what is being written
-        self._writers: dict[str, int] = defaultdict(int)
+        self._most = SHARE * threads
+        self._lines: dict[str, Line] = {}
 
     def begin(self) -> None:
         """Let this thread put off the ends of its jobs."""
@@ -97,53 +89,75 @@ class Settling:
             return False
         _put_off.set(None)
         try:
-            self._leave(str(what.job.database), Left(what, message, consumer))
+            self._line_of(str(what.job.database)).leave(Left(what, message, consumer))
         finally:
             close_old_connections()  # what comes after a job, and was put off with it
         return True
 
-    def _leave(self, database: str, one: Left) -> None:
-        with self._lock:
-            self._waiting[database].append(one)
-            self._unwritten[database] += 1
-            if self._writers[database] and self._unwritten[database] < self._most:
-                return
-            self._writers[database] += 1
-        is_writer = True
-        while is_writer:
-            conclude(self._write(database))
-            is_writer = self._is_needed(database)
+    def _line_of(self, database: str) -> Line:
+        found = self._lines.get(database)
+        if found is None:  # of two threads, both get the first
+            found = self._lines.setdefault(database, Line(database, self._most))
+        return found
 
-    def _is_needed(self, database: str) -> bool:
-        """Tell whether something was left that nobody writes; then this thread is to."""
-        with self._lock:
-            if not self._waiting[database] or self._writers[database]:
+
+class Line:
+    """The ends of jobs that are to be written into one database, by one thread at a time.
+
+    Who leaves something writes, if nobody does. Who finds `most` unwritten waits until it is fewer: so much, and
+    one of each thread, would be run again if this process were killed.
+    """
+
+    def __init__(self, database: str, most: int) -> None:
+        self._database, self._most = database, most
+        self._changed = Condition()
+        self._waiting: list[Left] = []
+        self._unwritten = 0  # what waits, and what is being written
+        self._is_written = False
+
+    def leave(self, one: Left) -> None:
+        with self._changed:
+            self._waiting.append(one)
+            self._unwritten += 1
+            self._changed.wait_for(lambda: not self._is_written or self._unwritten < self._most)
+        while self._is_for_me():
+            conclude(self._write())
+
+    def _is_for_me(self) -> bool:
+        """Tell whether something waits that nobody writes; then this thread is to."""
+        with self._changed:
+            if self._is_written or not self._waiting:
                 return False
-            self._writers[database] += 1
+            self._is_written = True
         return True
 
-    def _write(self, database: str) -> list[Left]:
+    def _write(self) -> list[Left]:
         """Write what waits, and what comes meanwhile, and return it. What follows may take its time: others write."""
         written: list[Left] = []
         try:
-            for _ in range(ROUNDS):
-                group = self._take_all(database)
-                if not group:
-                    break
+            while len(written) < self._most and (group := self._take_all()):
                 written += (
                     group  # before it is: what cannot be written together is dealt with later
                 )
-                end_together(database, [(one.what.job, one.what.ending) for one in group])
+                end_together(self._database, [(each.what.job, each.what.ending) for each in group])
+                self._make_room(len(group))
         finally:
-            with self._lock:
-                self._unwritten[database] -= len(written)
-                self._writers[database] -= 1
+            with self._changed:
+                self._is_written = False
+                self._changed.notify_all()
         return written
 
-    def _take_all(self, database: str) -> list[Left]:
-        with self._lock:
-            group, self._waiting[database] = self._waiting[database], []
+    def _take_all(self) -> list[Left]:
+        with self._changed:
+            group, self._waiting = self._waiting, []
         return group
+
+    def _make_room(self, count: int) -> None:
+        with self._changed:
+            was_full = self._unwritten >= self._most
+            self._unwritten -= count
+            if was_full:
+                self._changed.notify_all()
 
 
 def conclude(written: Sequence[Left]) -> None:
