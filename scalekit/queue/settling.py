@@ -90,8 +90,9 @@ class Settling:
         _put_off.set(None)
         try:
             self._line_of(str(what.job.database)).leave(Left(what, message, consumer))
-        finally:
             close_old_connections()  # what comes after a job, and was put off with it
+        except Exception:  # it would end this thread
+            logger.exception("Unexpected failure after job %s", message.message_id)
         return True
 
     def _line_of(self, database: str) -> Line:
@@ -102,7 +103,7 @@ class Settling:
 
 
 class Line:
-    """The ends of jobs that are to be written into one database, by one thread at a time.
+    """The ends of jobs that are to be written into one database, by one thread at a time, or two as they change.
 
     Who leaves something writes, if nobody does. Who finds `most` unwritten waits until it is fewer: so much, and
     one of each thread, would be run again if this process were killed.
@@ -120,37 +121,46 @@ class Line:
             self._waiting.append(one)
             self._unwritten += 1
             self._changed.wait_for(lambda: not self._is_written or self._unwritten < self._most)
-        while self._is_for_me():
+            is_for_me = not self._is_written and bool(self._waiting)
+            self._is_written |= is_for_me
+        if is_for_me:
             conclude(self._write())
-
-    def _is_for_me(self) -> bool:
-        """Tell whether something waits that nobody writes; then this thread is to."""
-        with self._changed:
-            if self._is_written or not self._waiting:
-                return False
-            self._is_written = True
-        return True
 
     def _write(self) -> list[Left]:
         """Write what waits, and what comes meanwhile, and return it. What follows may take its time: others write."""
         written: list[Left] = []
+        goes_on = True
         try:
-            while len(written) < self._most and (group := self._take_all()):
-                written += (
-                    group  # before it is: what cannot be written together is dealt with later
-                )
-                end_together(self._database, [(each.what.job, each.what.ending) for each in group])
-                self._make_room(len(group))
+            while goes_on:
+                group, goes_on = self._take_all(len(written))
+                if group:
+                    written += group
+                    # One that cannot be written together has no ending yet, and is dealt with later.
+                    end_together(
+                        self._database, [(each.what.job, each.what.ending) for each in group]
+                    )
+                    self._make_room(len(group))
         finally:
-            with self._changed:
-                self._is_written = False
-                self._changed.notify_all()
+            if goes_on:  # it was interrupted
+                self._step_down()
         return written
 
-    def _take_all(self) -> list[Left]:
+    def _take_all(self, written: int) -> tuple[list[Left], bool]:
+        """Take what waits, and tell whether to come again. If not, whoever comes from now on writes.
+
+        Both at once: nobody would write what is left in between until this thread is done with what follows.
+        """
         with self._changed:
             group, self._waiting = self._waiting, []
-        return group
+            goes_on = bool(group) and written < self._most
+            if not goes_on:
+                self._step_down()
+        return group, goes_on
+
+    def _step_down(self) -> None:
+        with self._changed:  # which may be entered again
+            self._is_written = False
+            self._changed.notify_all()
 
     def _make_room(self, count: int) -> None:
         with self._changed:
