@@ -50,6 +50,14 @@ def test_inherited_hooks_are_called_too(broker, heard):
     assert heard == [("before", 1), ("after", 1)]
 
 
+def test_hook_that_only_one_object_of_its_class_has_is_called(broker, heard):
+    middleware = Middleware()
+    middleware.after_ack = lambda _broker, message: heard.append(message)
+    broker.add_middleware(middleware)
+    broker.emit_after("ack", 1)
+    assert heard == [1]
+
+
 def test_middleware_that_is_added_or_removed_later_counts(broker, heard):
     broker.emit_before("ack", 0)
     late = Told(heard)

@@ -30,7 +30,7 @@ class Hooks:
 
 def _has(middleware: Any, name: str) -> bool:
     idle = getattr(Middleware, name, None)
-    return idle is None or getattr(middleware.__class__, name, None) is not idle
+    return idle is None or getattr(getattr(middleware, name, None), "__func__", None) is not idle
 
 
 class Emitting(Broker):
