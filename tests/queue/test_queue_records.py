@@ -115,6 +115,18 @@ def test_job_that_another_thread_runs_is_not_taken_for_a_claim_whose_answer_was_
         records.claim(copy)
 
 
+def test_job_of_another_process_of_our_name_is_not_taken_for_a_claim_whose_answer_was_lost(
+    claimed, job, lose_an_answer
+):
+    """Both would run it as one attempt, so that neither is fenced off."""
+    other = claimed()
+    held.forget()  # it is not this process that runs it
+    TaskRecord.objects.update(last_attempted_at=timezone.now() - timedelta(minutes=1))
+    lose_an_answer()
+    with pytest.raises(SkipMessage, match="running"):
+        records.claim(job(note.get_result(other.message.message_id)))
+
+
 def test_message_of_a_job_that_is_gone_is_skipped(job):
     lost = job(note.enqueue())
     TaskRecord.objects.all().delete()

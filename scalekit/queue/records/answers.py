@@ -7,10 +7,12 @@ it for another worker's; the job would wait for its lease to run out, and count 
 from __future__ import annotations
 
 import os
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from scalekit.queue.leases import held
-from scalekit.queue.records.steps import Claim, Claimed
+from scalekit.queue.records.steps import SLACK, Claim, Claimed
 from scalekit.queue.records.store import claims, reaching
 from scalekit.queue.results import worker_id
 
@@ -24,6 +26,7 @@ def claimed(job: Job, database: str, id_: UUID) -> Claimed:
     """Claim the row `id_` for `job`, which is held from then on if it is ours. Raises `StoreUnreachable`."""
     claim = Claim(id_, worker_id(os.getpid()))
     attempts: list[Claim] = []
+    began = time.monotonic()
 
     def submit() -> Claimed:
         attempts.append(claim)
@@ -31,7 +34,7 @@ def claimed(job: Job, database: str, id_: UUID) -> Claimed:
 
     with held.claiming(id_) as claiming:
         answer = reaching(database, submit)
-        if len(attempts) > 1 and claiming.is_alone and _is_by(claim, answer):
+        if len(attempts) > 1 and claiming.is_alone and _is_by(claim, answer, began):
             answer = Claimed("begin", answer.record)
         if answer.is_ours:
             job.record = answer.record
@@ -39,8 +42,14 @@ def claimed(job: Job, database: str, id_: UUID) -> Claimed:
     return answer
 
 
-def _is_by(claim: Claim, answer: Claimed) -> bool:
-    """Tell whether the row says that the process of `claim` runs the job: no thread of it does, so `claim` was written."""
-    if answer.record is None or answer.verdict != "running":
+def _is_by(claim: Claim, answer: Claimed, began: float) -> bool:
+    """Tell whether the row says that the process of `claim` runs the job, and has since `began`.
+
+    No thread of it does, so `claim` was written. One that ran the job before that is another process of the same
+    name: of a container that was started again, or of one beside it on the network of their host.
+    """
+    row = answer.record
+    if row is None or answer.verdict != "running" or row.worker_ids[-1:] != [claim.worker]:
         return False
-    return bool(answer.record.worker_ids[-1:] == [claim.worker])
+    age: timedelta = row.now - row.last_attempted_at  # type: ignore[attr-defined]  # annotated
+    return age <= timedelta(seconds=time.monotonic() - began) + SLACK
