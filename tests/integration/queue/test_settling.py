@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from django.db import connection
 
 from scalekit.queue import task
 from scalekit.queue.events import JOB_FINISHED
 from scalekit.queue.facts import JOB_ID
 from scalekit.queue.gate import Gate
+from scalekit.queue.leases import held
 from scalekit.queue.workers import QueueWorker, declare
 from scalekit.testing.fakes import captured_events
 from tests.integration.queue.conftest import eventually
@@ -179,6 +181,57 @@ def test_end_is_written_although_the_server_closed_the_connection(stall, locked,
     sql(f"SELECT pg_terminate_backend(pid) FROM ({BLOCKED}) AS blocked")
     locked.rollback()
     assert eventually(lambda: statuses({"first": first}) == {"first": "SUCCESSFUL"})
+
+
+@pytest.fixture
+def cut_off(queue_template, queue_database):
+    """Let nobody into the database; give what ends that."""
+    name = queue_database["NAME"]
+
+    def let_in(answer):
+        queue_template.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {answer}")
+
+    def cut():
+        let_in("false")
+        queue_template.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        connection.close()  # that of this thread is gone with the others
+
+    yield cut, lambda: let_in("true")
+    let_in("true")
+
+
+def test_ends_that_an_outage_has_kept_are_written_once_when_it_is_over(
+    worker, hold_jobs, cut_off, rows, caplog
+):
+    """Of three threads, one has all three in hand, or each its own: none may forget what it could not write."""
+    begin, end = cut_off
+    hold_jobs("a", "b", "c")
+    begin()
+    for name in "abc":
+        released[name].set()
+    assert eventually(lambda: "The job waits" in caplog.text)
+    assert len(held.of("default")) == 3  # their leases are kept, as soon as that can be
+    end()
+    expected = [("SUCCESSFUL", 1, 0)] * 3
+    assert eventually(lambda: rows("status", "attempt", "deaths") == expected)
+    assert eventually(lambda: held.of("default") == [])
+
+
+def test_ends_are_written_while_the_broker_is_down(own_valkey, worker, hold_jobs, rows):
+    """Who wrote the last ones waits for the broker, to acknowledge them: the next are written by others."""
+    hold_jobs("a", "b", "c")
+    own_valkey.kill()
+    try:
+        for number, name in enumerate("abc", 1):
+            released[name].set()
+            expected = [("SUCCESSFUL",)] * number + [("RUNNING",)] * (3 - number)
+            assert eventually(
+                lambda expected=expected: sorted(rows("status"), reverse=True) == expected
+            )
+    finally:
+        own_valkey.start()
 
 
 def test_worker_drains_when_all_ends_are_written(stall, worker, locked):
