@@ -70,7 +70,9 @@ def _waited_for_without_end(listed: list[str]) -> Iterator[CheckMessage]:
 def _is_postgresql_elsewhere(entry: Mapping[str, Any]) -> bool:
     """Tell whether there is a network between us and a PostgreSQL."""
     hosts = [host.strip() for host in str(entry.get("HOST", "")).split(",")]
-    return entry.get("ENGINE", "").endswith("postgresql") and any(map(_is_elsewhere, hosts))
+    return entry.get("ENGINE", "").endswith(("postgresql", "postgis")) and any(
+        map(_is_elsewhere, hosts)
+    )
 
 
 def _is_elsewhere(host: str) -> bool:

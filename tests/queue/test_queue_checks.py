@@ -104,6 +104,10 @@ def test_database_whose_end_a_worker_would_not_notice_is_named_with_what_it_lack
     assert '"tcp_user_timeout": 10000' in flaw
 
 
+def test_postgis_is_a_postgresql(flaws_of):
+    assert len(flaws_of("db.internal", engine="django.contrib.gis.db.backends.postgis")) == 1
+
+
 def test_database_whose_waits_have_an_end_is_fine(flaws_of):
     bounds = {"connect_timeout": 2, "keepalives_idle": 5, "tcp_user_timeout": 10000}
     assert flaws_of("db.internal", **bounds) == []

@@ -13,6 +13,7 @@ from django.db import connection
 from scalekit.queue import task
 from scalekit.queue.events import JOB_FINISHED
 from scalekit.queue.facts import JOB_ID
+from scalekit.queue.frameworks import framework
 from scalekit.queue.gate import Gate
 from scalekit.queue.leases import held
 from scalekit.queue.workers import QueueWorker, declare
@@ -174,6 +175,29 @@ def test_each_job_is_announced_with_its_own_facts(stall, hold_jobs, locked):
     assert eventually(lambda: len(said) == 3)
     undo()
     assert sorted(said) == sorted((result.id, "succeeded") for result in jobs.values())
+
+
+def test_receivers_that_query_and_fail_keep_no_message_and_no_neighbour(
+    stall, hold_jobs, broker, locked
+):
+    said = []
+
+    def ask_and_fail(task_result, **_):
+        said.append(hold.get_result(task_result.id).status.name)
+        raise ZeroDivisionError
+
+    finished = framework().signals.task_finished
+    finished.connect(ask_and_fail)
+    try:
+        jobs = {"first": stall("first"), **hold_jobs("a", "b")}
+        for name in jobs:
+            released[name].set()
+        locked.rollback()
+        assert eventually(lambda: in_flight(broker) == 0)
+    finally:
+        finished.disconnect(ask_and_fail)
+    assert said == ["SUCCESSFUL"] * 3
+    assert set(statuses(jobs).values()) == {"SUCCESSFUL"}
 
 
 def test_end_is_written_although_the_server_closed_the_connection(stall, locked, sql):
