@@ -243,8 +243,11 @@ def test_ends_that_an_outage_has_kept_are_written_once_when_it_is_over(
     assert eventually(lambda: held.of("default") == [])
 
 
-def test_ends_are_written_while_the_broker_is_down(own_valkey, worker, hold_jobs, rows):
+def test_ends_are_written_while_the_broker_is_down(
+    own_valkey, worker, hold_jobs, rows, monkeypatch
+):
     """Who wrote the last ones waits for the broker, to acknowledge them: the next are written by others."""
+    monkeypatch.setattr("dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.2)
     hold_jobs("a", "b", "c")
     own_valkey.kill()
     try:
