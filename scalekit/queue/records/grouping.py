@@ -69,9 +69,12 @@ class GroupCommit(Generic[S, A]):
                 mine.turn.acquire()
             if mine.leads:
                 self._lead(mine)
+        except BaseException:  # an interrupt: who is gone must not be chosen to lead
+            self._take_out(mine)
+            raise
         finally:
             if mine.leads:
-                self._step_down(mine)
+                self._step_down()
         return mine.outcome()
 
     def _lead(self, mine: Waiting[S, A]) -> None:
@@ -84,10 +87,13 @@ class GroupCommit(Generic[S, A]):
                 if waiting is not mine:
                     waiting.turn.release()
 
-    def _step_down(self, mine: Waiting[S, A]) -> None:
-        """Let one who waits lead; `mine` is still among them if it was interrupted before it could."""
+    def _take_out(self, mine: Waiting[S, A]) -> None:
         with self._lock:
             self._waiting = [waiting for waiting in self._waiting if waiting is not mine]
+
+    def _step_down(self) -> None:
+        """Let one who waits lead."""
+        with self._lock:
             self._is_led = bool(self._waiting)
             if self._is_led:
                 self._waiting[0].leads = True
