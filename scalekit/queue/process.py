@@ -59,7 +59,8 @@ class WorkerProcess:
             self.worker.start()
             self._report_for_life()
             started()
-            self._stop.wait()
+            while not self._stop.wait(REPORT):
+                """Run Python code: a signal that the kernel gave to another thread is handled here, and wakes nobody."""
             draining()
             return self.worker.drain(lambda: time.monotonic() < self._deadline)
         finally:
