@@ -43,16 +43,22 @@ def cancel(result: TaskRecord | UUID | str | Any, *, database: str | None = None
     stop: it may still end well if it is nearly done. The row says in the end which it was. `database` saves
     looking in all. Raises TaskResultDoesNotExist, also for jobs with ``record=False`` that are published.
     """
-    record, alias = find_record(result, database)
+    return cancel_found(*find_record(result, database))
+
+
+def cancel_found(record: TaskRecord, alias: str, *, running: bool = True) -> bool:
+    """Cancel the job of `record`, as `cancel` does; False if it had ended, or had begun and is not to be asked."""
     while True:  # it may begin, or be about to be retried, between the two
-        if _end_waiting(record, alias) or _ask_running(record, alias):
+        if _end_waiting(record, alias) or (running and _ask_running(record, alias)):
             JOB_CANCELLED.emit(task=record.path, queue=record.queue_name, id=str(record.pk))
             return True
-        status = (
-            TaskRecord.objects.using(alias).filter(pk=record.pk).values_list("status", flat=True)
-        )
-        if status.first() not in {Status.READY, Status.RUNNING}:
+        if not (running and _may_run(record, alias)):
             return False
+
+
+def _may_run(record: TaskRecord, alias: str) -> bool:
+    unfinished = (Status.READY, Status.RUNNING)
+    return TaskRecord.objects.using(alias).filter(pk=record.pk, status__in=unfinished).exists()
 
 
 def _end_waiting(record: TaskRecord, alias: str) -> bool:

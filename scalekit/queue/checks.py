@@ -9,12 +9,12 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
-from django.db import connections
 from django.utils.module_loading import import_string
 
-from scalekit.core.exceptions import ScalekitError, SettingInvalid
+from scalekit.core.exceptions import ScalekitError
 from scalekit.queue.conf import settings
 from scalekit.queue.cron.checks import cron_flaws
+from scalekit.queue.database_checks import database_flaws
 from scalekit.queue.exceptions import DependencyMissing
 from scalekit.queue.frameworks import framework
 from scalekit.queue.task_checks import task_flaws
@@ -39,7 +39,7 @@ def check_queue(**_: Any) -> list[CheckMessage]:
         *_broker_unusable(),
         *_aliases_unread(),
         *_queues_misnamed(ours),
-        *_databases_unusable(),
+        *database_flaws(is_used=bool(ours) or "default" in settings.BROKER),
         *cron_flaws(),
         *task_flaws(ours),
     ]
@@ -121,25 +121,3 @@ def _queues_misnamed(ours: dict[str, Any]) -> Iterator[CheckMessage]:
                     hint="A queue begins with a letter or _, then letters, digits and . _ - follow.",
                     id="scalekit.queue.E003",
                 )
-
-
-def _databases_unusable() -> Iterator[CheckMessage]:
-    known = connections.settings
-    try:
-        listed = settings.DATABASES
-    except SettingInvalid:  # the check of all settings says so
-        return
-    for alias in listed:
-        primary = known.get(alias, {}).get("SCALEKIT", {}).get("REPLICA_OF")
-        if alias not in known:
-            yield Error(
-                f"SCALEKIT_QUEUE_DATABASES names {alias!r}, which DATABASES has not.",
-                hint=f"Known are {', '.join(known)}.",
-                id="scalekit.queue.E006",
-            )
-        elif primary:
-            yield Error(
-                f"SCALEKIT_QUEUE_DATABASES names {alias!r}, a replica, into which no job can be written.",
-                hint=f"Write {primary!r}.",
-                id="scalekit.queue.E006",
-            )

@@ -19,11 +19,12 @@ from dramatiq.worker import ConsumerThread
 from scalekit.queue.lanes import order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from queue import PriorityQueue
 
     from scalekit.queue.appetite import Appetite
     from scalekit.queue.gate import Gate
+    from scalekit.queue.settling import Settling
 
 logger = logging.getLogger("scalekit.queue")
 
@@ -36,7 +37,7 @@ class QueueConsumer(ConsumerThread):
 
     A broker's consumer may have three more methods, called on this thread: `allow(count)` before `next()`, to
     take so many more at the most; `rest()` when the gate has shut, to give back what it holds itself; and
-    `idle()` instead of `next()`, to keep its connection alive.
+    `idle()` instead of `next()`, to keep its connection alive. And one that is called on any, `ack_many(messages)`.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class QueueConsumer(ConsumerThread):
         gate: Gate,
         appetite: Appetite,
         peers: Mapping[str, ConsumerThread],
+        settling: Settling,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.gate, self.appetite, self.peers = gate, appetite, peers
+        self.gate, self.appetite, self.peers, self.settling = gate, appetite, peers, settling
         self.order = order_of(q_name(self.queue_name))
         self.may_have_more = True  # until a look finds nothing
         self.name = f"consumer of {self.queue_name}"
@@ -109,6 +111,32 @@ class QueueConsumer(ConsumerThread):
             and not self.gate.is_shut(peer.queue_name)
             for peer in list(self.peers.values())
         )
+
+    def post_process_message(self, message: Any) -> None:
+        """Acknowledge or bury `message`; not yet, if it is not written yet how its job has ended."""
+        if not self.settling.take(message, self):
+            super().post_process_message(message)
+
+    def acknowledge(self, messages: Sequence[Any]) -> None:
+        """Acknowledge `messages`, in one call where the broker can; each by itself, and until it is heard, if not."""
+        if not self._acknowledged_together(messages):
+            for message in messages:
+                super().post_process_message(message)
+
+    def _acknowledged_together(self, messages: Sequence[Any]) -> bool:
+        ack_many = getattr(self.consumer, "ack_many", None)
+        if ack_many is None:
+            return False
+        try:
+            for message in messages:
+                self.broker.emit_before("ack", message)
+            ack_many(messages)
+        except Exception as error:  # noqa: BLE001 - one by one it is met again, and treated as Dramatiq does
+            logger.debug("Messages are acknowledged one by one: %s", error)
+            return False
+        for message in messages:
+            self.broker.emit_after("ack", message)
+        return True
 
     def _rest(self, *, begin: bool) -> None:
         self._ask("rest" if begin else "idle")

@@ -162,6 +162,10 @@ def _locked(ids: list[UUID], using: str) -> Records:
 
 
 def _discard(rows: list[TaskRecord], using: str) -> dict[UUID, str]:
+    if members := [row for row in rows if row.group]:
+        from scalekit.queue import flows  # as in _rejoin
+
+        flows.discarded(members, using=using)
     TaskRecord.objects.using(using).filter(pk__in=[row.pk for row in rows]).delete()
     return {}
 

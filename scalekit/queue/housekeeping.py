@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -59,7 +60,11 @@ def _long_ago(seconds: float | None) -> Any:
 def _remove_trees(groups: QuerySet[TaskGroup], database: str) -> None:
     """Remove `groups` with the groups in them, some at a time."""
     while ids := list(groups.values_list("pk", flat=True)[:BATCH]):
-        TaskGroup.objects.using(database).filter(pk__in=tree_of(ids, database)).delete()
+        tree = TaskGroup.objects.using(database).filter(pk__in=tree_of(ids, database))
+        with transaction.atomic(using=database):
+            # In the order in which all lock them, inner ones first: a DELETE takes them in any.
+            list(tree.order_by("-pk").select_for_update().values_list("pk"))
+            tree.delete()
 
 
 def _remove(rows: QuerySet[Any, Model]) -> None:

@@ -38,6 +38,7 @@ class Job:
         self.result: Any = None  # the TaskResult, where the job is a Task
         self.progress: dict[str, Any] | None = None  # to be written with whatever comes next
         self.ending: Outcome | None = None  # what its row says of this attempt by now
+        self.is_put_off = False  # to write how it ended: that, and what follows, comes later
         self.is_done = False  # its work is, whatever becomes of the result
         self.refusal: Exception | None = None  # why it must not be run, found before it could be
         self.refused = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from scalekit.queue.conf import settings
 from scalekit.queue.models import Status, TaskRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from uuid import UUID
 
     from scalekit.queue.jobs import Job
@@ -32,6 +34,13 @@ def lease() -> timedelta:
     return timedelta(seconds=settings.LEASE_SECONDS)
 
 
+@dataclass(slots=True, eq=False)
+class Claiming:
+    """A thread that tries to make a job its own. `is_alone`: no other one here has had the job since it began."""
+
+    is_alone: bool
+
+
 class Held:
     """The jobs that the threads of this process run."""
 
@@ -42,6 +51,24 @@ class Held:
         """Hold none. A process that was forked off runs none of its parent's jobs."""
         self._lock = Lock()
         self._jobs: dict[UUID, Job] = {}
+        self._claiming: dict[UUID, list[Claiming]] = {}
+
+    @contextmanager
+    def claiming(self, id: UUID) -> Iterator[Claiming]:  # noqa: A002 - as in the table
+        """Let others know for the block that this thread claims the job `id`."""
+        with self._lock:
+            others = self._claiming.setdefault(id, [])
+            mine = Claiming(is_alone=not others and id not in self._jobs)
+            for other in others:
+                other.is_alone = False
+            others.append(mine)
+        try:
+            yield mine
+        finally:
+            with self._lock:
+                others.remove(mine)
+                if not others:
+                    self._claiming.pop(id, None)
 
     def add(self, job: Job) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from scalekit.queue.conf import settings
 from scalekit.queue.gate import Gate
 from scalekit.queue.middleware.tally import Tally
 from scalekit.queue.pausing import PauseWatch
+from scalekit.queue.stopping import StopOrder
 from scalekit.queue.supervisor.link import RETIRE
 from scalekit.queue.workers import QueueWorker
 
@@ -45,7 +46,7 @@ class WorkerProcess:
         self.gate = Gate()
         self.worker = QueueWorker(broker, self.queues, threads, self.gate)
         self.tally = Tally(self.worker.appetite.ended)
-        self._stop = threading.Event()
+        self._stop = StopOrder()
         self._deadline = math.inf
 
     def run(self, started: Callable[[], object], draining: Callable[[], object]) -> bool:
@@ -76,11 +77,11 @@ class WorkerProcess:
     def _stop_in_time(self) -> None:
         """Stop within the drain time, which is not begun anew."""
         self._deadline = min(self._deadline, time.monotonic() + settings.DRAIN_SECONDS)
-        self._stop.set()
+        self._stop.give()
 
     def _on_word(self, word: str) -> None:
         if word == RETIRE:
-            self._stop.set()
+            self._stop.give()
         else:
             self._stop_in_time()
 

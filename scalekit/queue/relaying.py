@@ -10,7 +10,6 @@ import logging
 import time
 from contextlib import suppress
 from importlib import import_module
-from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from scalekit.core.context import unit_of_work
 from scalekit.queue.duties import Duty, duties
 from scalekit.queue.events import DUTY_DONE, DUTY_FAILED
 from scalekit.queue.leadership import hold, let_go
+from scalekit.queue.stopping import StopOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class RelayProcess:
 
     def __init__(self, grace: float = 5.0) -> None:
         self._grace = grace
-        self._told: SimpleQueue[None] = SimpleQueue()  # an Event may not be set by a signal handler
+        self._told = StopOrder()
         self._stop = Event()
 
     def run(self) -> None:
@@ -50,7 +50,7 @@ class RelayProcess:
         ]
         for thread in threads:
             thread.start()
-        self._told.get()
+        self._told.wait()
         self._stop.set()
         end = time.monotonic() + self._grace
         for thread in threads:
@@ -58,7 +58,7 @@ class RelayProcess:
 
     def stop(self) -> None:
         """Let what is being done finish, and begin nothing; a signal handler may call this."""
-        self._told.put(None)
+        self._told.give()
 
 
 def do_all_once() -> bool:

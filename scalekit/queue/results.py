@@ -142,14 +142,17 @@ def announce_started(result: Any) -> None:
 def announce_finished(result: Any, record: TaskRecord | None, error: BaseException | None) -> None:
     """Say how the last attempt ended, and send `task_finished`. Runs inside the worker's ``except`` block."""
     base = framework_behind(result.task).base
+    has_failed = error is not None
     if record is not None:
+        # Without an error of its own, too: what follows the job could not be sent.
+        has_failed = has_failed or record.status == base.TaskResultStatus.FAILED
         set_on(result, finished_at=record.finished_at, errors=_errors_of(record, base))
     else:
         set_on(result, finished_at=timezone.now())
         if error is not None:
             result.errors.append(_shown(error, base))
     status = base.TaskResultStatus
-    set_on(result, status=status.SUCCESSFUL if error is None else status.FAILED)
+    set_on(result, status=status.FAILED if has_failed else status.SUCCESSFUL)
     _send("task_finished", result)
 
 

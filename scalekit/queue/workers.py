@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import autodiscover_modules
 from dramatiq import Worker
 from dramatiq.common import q_name
+from dramatiq.worker import WorkerThread
 
 from scalekit.queue.actors import actors
 from scalekit.queue.appetite import Appetite, WorkQueue
@@ -15,6 +16,7 @@ from scalekit.queue.checks import our_backends
 from scalekit.queue.consuming import QueueConsumer, give_back
 from scalekit.queue.execution import task_actor
 from scalekit.queue.lanes import lanes_of
+from scalekit.queue.settling import Settling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,6 +51,18 @@ def any_queue_is_valid() -> bool:
     return any(params.get("QUEUES") == [] for params in our_backends().values())
 
 
+class JobThread(WorkerThread):
+    """Dramatiq's, which puts off to write that a job has succeeded."""
+
+    def __init__(self, settling: Settling, **options: Any) -> None:
+        super().__init__(**options)
+        self._settling = settling
+
+    def run(self) -> None:
+        self._settling.begin()
+        super().run()
+
+
 class QueueWorker(Worker):
     """Dramatiq's Worker on all lanes of some queues, behind a gate."""
 
@@ -62,6 +76,7 @@ class QueueWorker(Worker):
         super().__init__(broker, queues=lanes, worker_threads=threads, worker_timeout=POLL)
         self.work_queue = WorkQueue()
         self.gate, self.appetite = gate, Appetite(threads, self.work_queue)
+        self.settling = Settling(threads)
 
     def _add_consumer(self, queue_name: str, *, delay: bool = False) -> None:
         wanted = self.consumer_whitelist or ()
@@ -71,6 +86,7 @@ class QueueWorker(Worker):
             gate=self.gate,
             appetite=self.appetite,
             peers=self.consumers,
+            settling=self.settling,
             broker=self.broker,
             queue_name=queue_name,
             prefetch=self.delay_prefetch if delay else self.worker_threads,
@@ -79,6 +95,17 @@ class QueueWorker(Worker):
         )
         self.consumers[queue_name] = consumer
         consumer.start()
+
+    def _add_worker(self) -> None:
+        thread = JobThread(
+            self.settling,
+            broker=self.broker,
+            consumers=self.consumers,
+            work_queue=self.work_queue,
+            worker_timeout=self.worker_timeout,
+        )
+        thread.start()
+        self.workers.append(thread)
 
     @property
     def held(self) -> int:

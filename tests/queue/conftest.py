@@ -24,6 +24,19 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.django_db(transaction=True))
 
 
+@pytest.fixture(autouse=True)
+def no_job_is_left_held():
+    """See to it that whatever took a job has let it go: a lease that is kept for nobody keeps the job from all."""
+    from django.db import connections
+
+    from scalekit.queue.leases import held
+
+    yield
+    left = [job.record for alias in connections for job in held.of(alias)]
+    held.forget()
+    assert not left
+
+
 @pytest.fixture
 def done():
     sample_tasks.done.clear()
@@ -103,6 +116,25 @@ def heard():
 
 
 @pytest.fixture
+def signals():
+    """Give what the worker's signals said: (signal, sender, status, attempts)."""
+    from scalekit.queue.frameworks import framework
+
+    said = []
+    receivers = []
+    for name in ("task_started", "task_finished"):
+
+        def receive(sender, task_result, name=name, **_):
+            said.append((name, sender.__name__, str(task_result.status), task_result.attempts))
+
+        getattr(framework().signals, name).connect(receive)
+        receivers.append((name, receive))
+    yield said
+    for name, receive in receivers:
+        getattr(framework().signals, name).disconnect(receive)
+
+
+@pytest.fixture
 def waiting(broker):
     """Give a function that counts the messages in a queue."""
     return lambda queue="default": broker.queues[queue].qsize() if queue in broker.queues else 0
@@ -147,14 +179,7 @@ def job(broker):
     from scalekit.queue.models import TaskRecord
     from scalekit.queue.publishing import message_of
 
-    held.forget()  # what jobs of other tests have left
-    made = []
-
-    def make(result):
-        made.append(Job(message_of(TaskRecord.objects.get(pk=result.id))))
-        return made[-1]
-
-    yield make
+    yield lambda result: Job(message_of(TaskRecord.objects.get(pk=result.id)))
     held.forget()
 
 

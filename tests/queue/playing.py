@@ -6,6 +6,7 @@ from scalekit.core.context import unit_of_work
 from scalekit.queue import dead_letters, records
 from scalekit.queue.facts import JOB, JOB_ID
 from scalekit.queue.jobs import Job
+from scalekit.queue.leases import held
 from scalekit.queue.models import Status, TaskRecord
 from scalekit.queue.outbox import message_of
 
@@ -29,6 +30,7 @@ def begin(row, using="default"):
     message.options["database"] = using
     job = Job(message)
     records.claim(job)
+    held.discard(job)  # no thread of this process runs it, whose lease would have to be kept
     return job
 
 
@@ -45,6 +47,12 @@ def requeued(row):
     dead = next(dead_letters.find(dead_letters.Search(ids=[row.pk])))
     assert sum(batch.done for batch in dead_letters.requeue(dead)) == 1
     return row
+
+
+def discarded(row):
+    """Remove `row`, a dead letter, as an operator does."""
+    dead = next(dead_letters.find(dead_letters.Search(ids=[row.pk])))
+    assert sum(batch.done for batch in dead_letters.discard(dead)) == 1
 
 
 def _end(row, using, knowing=(), **how):

@@ -67,11 +67,20 @@ def test_workers_of_a_queue_that_is_misspelt_say_which_there_are(broker):
         call_command("run_workers", "--single", "--queues", "nowhere")
 
 
-@pytest.mark.django_db
+@pytest.fixture
+def not_migrated(db):
+    """Take the table of jobs away for the test."""
+    rename = "ALTER TABLE {} RENAME TO {}"
+    with connection.cursor() as cursor:
+        cursor.execute(rename.format("scalekit_queue_taskrecord", "elsewhere"))
+        yield
+        if not connection.features.can_rollback_ddl:
+            cursor.execute(rename.format("elsewhere", "scalekit_queue_taskrecord"))
+
+
+@pytest.mark.usefixtures("not_migrated")
 @pytest.mark.parametrize("command", [["run_workers"], ["run_workers", "--single"], ["run_relay"]])
 def test_a_database_that_was_not_migrated_is_named_with_the_command_to_type(broker, command):
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE scalekit_queue_taskrecord RENAME TO elsewhere")
     with pytest.raises(CommandError, match="migrate scalekit_queue --database=default"):
         call_command(*command)
 

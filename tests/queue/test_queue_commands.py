@@ -91,7 +91,7 @@ def test_requeue_by_ids():
 def test_requeue_by_error_and_time():
     dead_letters(2, finished_at=timezone.now() - timedelta(hours=3))
     dead_letters(1)
-    assert "1 dead letters requeued." in dead("requeue", "--error=no luck", "--since=2h")
+    assert "1 dead letter requeued." in dead("requeue", "--error=no luck", "--since=2h")
     assert "2 dead letters requeued." in dead("requeue", "--task=tests.*", "--until=2h")
 
 

@@ -56,7 +56,6 @@ def test_a_relay_that_confirms_an_older_publication_does_not_take_the_requeued_o
 def test_a_worker_that_comes_back_after_its_job_was_requeued_finishes_nothing(broker):
     from scalekit.queue import records
     from scalekit.queue.jobs import Job
-    from scalekit.queue.leases import held
     from scalekit.queue.publishing import message_of
 
     row = TaskRecord.objects.get(pk=note.enqueue().id)
@@ -65,7 +64,6 @@ def test_a_worker_that_comes_back_after_its_job_was_requeued_finishes_nothing(br
     records.fail(row.pk, "default", exception_class_path="x.WorkerDied", message="It died.")
     assert requeue(row) == (1, {})
     assert not records.finish(frozen, value="late")
-    held.forget()
     row.refresh_from_db()
     assert (row.status, row.return_value) == (Status.READY, None)
 

@@ -321,21 +321,6 @@ def test_job_of_which_nobody_can_tell_what_follows_is_a_dead_letter_and_its_grou
     assert called("add") == [[1, 2]]
 
 
-def test_member_whose_group_cannot_call_back_is_a_dead_letter_that_ends_it_when_it_is_requeued():
-    found = group([step(add, 1)]).enqueue(on_finish=step(call_back, "over"))
-    stored = TaskGroup.objects.get().on_finish
-    TaskGroup.objects.update(on_finish={"unheard": "of"})
-    [member] = waiting("add")
-    succeed(member)
-    found.refresh()
-    assert (TaskRecord.objects.get().status, found.pending) == ("FAILED", 1)
-    TaskGroup.objects.update(on_finish=stored)
-    succeed(requeued(member))
-    assert callbacks() == ["over"]
-    found.refresh()
-    assert (found.pending, found.failed) == (0, 0)
-
-
 def test_enqueueing_a_flow_raises_what_enqueueing_its_first_step_would():
     with unit_of_work(), PRICE.bind(object()), pytest.raises(TypeError, match="test_price"):
         group([step(add, 1)]).enqueue()

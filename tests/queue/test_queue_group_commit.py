@@ -22,9 +22,10 @@ class Log:
 
     def __init__(self):
         self.groups = []
-        self.may_write = threading.Event()
+        self.is_writing, self.may_write = threading.Event(), threading.Event()
 
     def write(self, steps):
+        self.is_writing.set()
         self.may_write.wait(10)
         self.groups.append(list(steps))
         if 0 in steps:
@@ -88,6 +89,35 @@ def test_interrupt_of_the_leader_leaves_the_next_to_lead(group, log):
     group._write = write
     log.may_write.set()
     assert group.submit(2) == 4
+
+
+class Interrupting:
+    """The turn of one who is interrupted while it waits for it."""
+
+    times = 0
+
+    def acquire(self):
+        self.times += 1
+        if self.times == 2:  # the first one makes it a turn to wait for
+            raise Interrupted
+
+    def release(self):
+        """Nobody waits for it."""
+
+
+def test_interrupt_of_one_who_waits_does_not_leave_it_to_lead(group, log, monkeypatch):
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(group.submit, 1)]
+        WAITS.until(log.is_writing.is_set, "the first writes")
+        with monkeypatch.context() as patch:
+            patch.setattr("scalekit.queue.records.grouping.Lock", Interrupting)
+            with pytest.raises(Interrupted):
+                group.submit(2)
+        assert not group._waiting
+        futures.append(pool.submit(group.submit, 3))
+        WAITS.until(lambda: group._waiting, "the last waits")
+        log.may_write.set()
+    assert [future.result() for future in futures] == [2, 6]
 
 
 def test_interrupt_of_the_leader_tells_who_waited_that_nothing_is_known(group, log):

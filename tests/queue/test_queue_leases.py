@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
 
 from django.utils import timezone
 
@@ -77,6 +78,20 @@ def test_process_that_was_forked_off_holds_none_of_the_jobs(claimed):
     assert job not in held.of("default")
 
 
+def test_threads_that_claim_one_job_at_once_know_of_each_other(claimed):
+    id_ = claimed().record.pk
+    with held.claiming(id_) as first:
+        assert not first.is_alone  # it is held
+    held.forget()
+    with held.claiming(id_) as first:
+        assert first.is_alone
+        with held.claiming(id_) as second:
+            assert not first.is_alone
+            assert not second.is_alone
+    with held.claiming(id_) as third:
+        assert third.is_alone
+
+
 def test_database_that_hangs_costs_no_job_of_another_its_lease(settings, monkeypatch):
     settings.SCALEKIT_QUEUE_DATABASES = ["hangs", "default"]
     answers, renewed = threading.Event(), threading.Event()
@@ -86,7 +101,8 @@ def test_database_that_hangs_costs_no_job_of_another_its_lease(settings, monkeyp
         return True
 
     monkeypatch.setattr("scalekit.queue.leases._renewed", renew)
-    monkeypatch.setattr(held, "of", lambda database: [database])
+    held_by_each = SimpleNamespace(of=lambda database: [database])
+    monkeypatch.setattr("scalekit.queue.leases.held", held_by_each)
     keeper = LeaseKeeper()
     keeper.start()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 from dramatiq.middleware import SkipMessage
 
@@ -15,8 +15,10 @@ from scalekit.queue.backoff import backoff
 from scalekit.queue.claiming import confirm
 from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
 from scalekit.queue.jobs import Job
+from scalekit.queue.leases import held
 from scalekit.queue.models import TaskRecord
 from scalekit.queue.publishing import message_of
+from scalekit.queue.records import store
 from scalekit.queue.records.steps import verdict_on
 from tests.queue.rows import lose_worker, row_of
 from tests.queue.sample_tasks import note
@@ -76,6 +78,53 @@ def test_second_message_of_a_running_job_is_skipped(claimed, job):
     with pytest.raises(SkipMessage, match="running"):
         records.claim(job(note.get_result(first.message.message_id)))
     assert row_of(first).attempt == 1
+
+
+@pytest.fixture
+def lose_an_answer(monkeypatch):
+    """Break the connection once, after what was to be written is committed."""
+    write, lost = store.write, []
+
+    def lose(database, steps):
+        answers = write(database, steps)
+        if not lost:
+            lost.append(steps)
+            raise OperationalError("the connection broke")
+        return answers
+
+    return lambda: monkeypatch.setattr(store, "write", lose)
+
+
+def test_claim_whose_answer_was_lost_is_ours_and_no_death(job, lose_an_answer):
+    found = job(note.enqueue())
+    lose_an_answer()
+    records.claim(found)
+    assert found in held.of("default")
+    assert (found.record.attempt, len(found.record.worker_ids)) == (1, 1)
+    assert records.finish(found, value=1)
+    row = row_of(found)
+    assert (row.status, row.attempt, row.deaths) == ("SUCCESSFUL", 1, 0)
+
+
+def test_job_that_another_thread_runs_is_not_taken_for_a_claim_whose_answer_was_lost(
+    claimed, job, lose_an_answer
+):
+    copy = job(note.get_result(claimed().message.message_id))
+    lose_an_answer()
+    with pytest.raises(SkipMessage, match="running"):
+        records.claim(copy)
+
+
+def test_job_of_another_process_of_our_name_is_not_taken_for_a_claim_whose_answer_was_lost(
+    claimed, job, lose_an_answer
+):
+    """Both would run it as one attempt, so that neither is fenced off."""
+    other = claimed()
+    held.forget()  # it is not this process that runs it
+    TaskRecord.objects.update(last_attempted_at=timezone.now() - timedelta(minutes=1))
+    lose_an_answer()
+    with pytest.raises(SkipMessage, match="running"):
+        records.claim(job(note.get_result(other.message.message_id)))
 
 
 def test_message_of_a_job_that_is_gone_is_skipped(job):

@@ -9,7 +9,6 @@ from django.utils import timezone
 from dramatiq import Message
 
 from scalekit.core.context import unit_of_work
-from scalekit.queue.frameworks import framework
 from scalekit.queue.models import TaskRecord
 from tests.queue.sample_tasks import (
     TENANT,
@@ -29,23 +28,6 @@ from tests.queue.sample_tasks import (
 )
 
 NOTE = "tests.queue.sample_tasks.note"
-
-
-@pytest.fixture
-def signals():
-    """Give what the worker's signals said: (signal, sender, status, attempts)."""
-    said = []
-    receivers = []
-    for name in ("task_started", "task_finished"):
-
-        def receive(sender, task_result, name=name, **_):
-            said.append((name, sender.__name__, str(task_result.status), task_result.attempts))
-
-        getattr(framework().signals, name).connect(receive)
-        receivers.append((name, receive))
-    yield said
-    for name, receive in receivers:
-        getattr(framework().signals, name).disconnect(receive)
 
 
 @pytest.fixture
@@ -123,34 +105,6 @@ def test_context_counts_attempts_and_knows_the_id(broker, work_off, done):
     result = attempt.enqueue()
     work_off()
     assert done == [(1, result.id), (2, result.id)]
-
-
-def test_signals_of_success(broker, work_off, signals):
-    note.enqueue()
-    work_off()
-    assert signals == [
-        ("task_started", "DramatiqBackend", "RUNNING", 1),
-        ("task_finished", "DramatiqBackend", "SUCCESSFUL", 1),
-    ]
-
-
-def test_finished_is_sent_once_after_the_last_attempt(broker, work_off, settings, signals):
-    settings.SCALEKIT_QUEUE_MAX_RETRIES = 1
-    explode.enqueue()
-    work_off()
-    assert [(name, status) for name, _, status, _ in signals] == [
-        ("task_started", "RUNNING"),
-        ("task_started", "RUNNING"),
-        ("task_finished", "FAILED"),
-    ]
-
-
-def test_framework_logs_the_traceback_of_a_failed_task(broker, work_off, settings, caplog):
-    settings.SCALEKIT_QUEUE_MAX_RETRIES = 0
-    result = explode.enqueue()
-    work_off()
-    lines = [r for r in caplog.records if r.name in {"django.tasks", "django_tasks"}]
-    assert any(result.id in r.getMessage() and r.exc_info for r in lines)
 
 
 def test_unserialisable_return_value_fails_without_a_retry(broker, work_off, signals, done):
@@ -343,22 +297,6 @@ def test_job_whose_claim_fails_unexpectedly_is_delivered_again_and_not_run(
     work_off()
     result.refresh()
     assert (result.status, result.attempts, len(done)) == ("SUCCESSFUL", 1, 1)
-
-
-def test_job_whose_followers_cannot_be_sent_is_a_dead_letter_and_says_why(
-    broker, work_off, monkeypatch, caplog, done
-):
-    def fail(record, *, using):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("scalekit.queue.flows.advance", fail)
-    result = note.using(run_after=timezone.now() + timedelta(seconds=1)).enqueue()
-    TaskRecord.objects.update(options={"flow": {"steps": [{"path": "anything"}]}})
-    work_off()
-    result.refresh()
-    assert (result.status, len(done)) == ("FAILED", 1)
-    assert result.errors[-1].exception_class_path == "builtins.ZeroDivisionError"
-    assert f"What follows job {result.id} (tests.queue.sample_tasks.note)" in caplog.text
 
 
 def test_job_that_no_record_takes_loses_its_lease(broker, work_off, monkeypatch):

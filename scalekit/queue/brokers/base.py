@@ -11,10 +11,11 @@ from django.utils.module_loading import import_string
 from scalekit.queue.exceptions import DependencyMissing, MiddlewareInvalid
 
 try:
-    from dramatiq import Broker, middleware
+    from dramatiq import middleware
 except ModuleNotFoundError as missing:
     raise DependencyMissing from missing
 
+from scalekit.queue.brokers.hooks import Emitting
 from scalekit.queue.middleware.connections import AbandonedTransactions, DatabaseConnections
 from scalekit.queue.middleware.context import Context
 from scalekit.queue.middleware.events import Events
@@ -51,7 +52,7 @@ class DeadMessage:
     deliveries: int = 0
 
 
-class QueueBroker(Broker, ABC):
+class QueueBroker(Emitting, ABC):
     """A broker made as ``BACKEND(alias, **OPTIONS)``.
 
     `middleware`, one of the options of every broker, is a list of dotted paths of Dramatiq middleware of

@@ -11,7 +11,8 @@ process comes between the two. Page: docs/howto/compose_jobs.md.
 
 from __future__ import annotations
 
-from scalekit.queue.flows.advancing import advance, requeued
+from scalekit.queue.flows.advancing import advance
+from scalekit.queue.flows.dead_members import discarded, requeued
 from scalekit.queue.flows.results import GroupResult, get_group
 from scalekit.queue.flows.steps import Group, Pipeline, Step, group, pipeline, step
 
@@ -21,6 +22,7 @@ __all__ = [
     "Pipeline",
     "Step",
     "advance",
+    "discarded",
     "get_group",
     "group",
     "pipeline",

@@ -6,6 +6,7 @@ the first's commit, and then sees its count. So exactly one of them is the last.
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,11 +23,11 @@ from scalekit.queue.flows.sending import Batch, batches
 from scalekit.queue.models import Status, TaskGroup, TaskRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from django.db.models import QuerySet
 
     from scalekit.queue.flows.plans import Chain, Element
+
+logger = logging.getLogger("scalekit.queue")
 
 
 def advance(record: TaskRecord, *, using: str) -> None:
@@ -36,7 +37,7 @@ def advance(record: TaskRecord, *, using: str) -> None:
     """
     if record.group is None:
         return
-    with _facts_of(record):
+    with facts_of(record):
         wave = Wave(using)
         if record.status == Status.SUCCESSFUL:
             wave.go_on(record, record.return_value)
@@ -45,34 +46,14 @@ def advance(record: TaskRecord, *, using: str) -> None:
         wave.send_or_bury()
 
 
-def requeued(records: Sequence[TaskRecord], *, using: str) -> None:
-    """Let dead members that are to run again count as pending again, where their groups are not over yet.
-
-    Where one is over, the member stays counted as failed until it succeeds; `advance` then makes the group
-    a successful one if no other failed. Called in the requeue's transaction.
-    """
-    counted = [(r, r.group) for r in records if r.group is not None and _is_counted(r)]
-    _lock({group for _, group in counted}, using)
-    for record, group in counted:
-        unfinished = TaskGroup.objects.using(using).filter(pk=group, pending__gt=0)
-        if unfinished.update(pending=F("pending") + 1, failed=F("failed") - 1):
-            _mark(record, using, counted=False)
-
-
-def _lock(groups: set[UUID], using: str) -> None:
-    """Lock `groups` in the order in which all do: inner ones first, whose ids are the larger ones.
-
-    A worker that ends a group goes on to the one around it.
-    """
-    rows = TaskGroup.objects.using(using).filter(pk__in=groups).order_by("-pk")
-    list(rows.select_for_update().values_list("pk"))
-
-
 class Wave:
-    """What one transaction sets going in database `using`."""
+    """What one transaction sets going in database `using`.
 
-    def __init__(self, using: str) -> None:
-        self.using = using
+    A callback that nobody can read is raised for, or left out if the wave `leaves_out_unreadable` ones.
+    """
+
+    def __init__(self, using: str, *, leaves_out_unreadable: bool = False) -> None:
+        self.using, self._leaves_out_unreadable = using, leaves_out_unreadable
         self._begun: list[tuple[TaskRecord, bool]] = []  # with whether its task has a shard
 
     def send(self) -> None:
@@ -127,16 +108,16 @@ class Wave:
         flow = _flow_of(member)
         if steps := flow.get("steps"):
             self._leave_group(member)
-            self.begin(steps, member.group, (value,), counted=_is_counted(member))
-        elif member.group is not None and _is_counted(member):
+            self.begin(steps, member.group, (value,), counted=is_counted(member))
+        elif member.group is not None and is_counted(member):
             self._count(member.group, failed=-1)
         elif member.group is not None:
             self._count(member.group, pending=-1)
 
     def give_up(self, member: TaskRecord | TaskGroup) -> None:
         """Count `member`, which has failed, unless it has been counted before."""
-        if member.group is not None and not _is_counted(member):
-            _mark(member, self.using, counted=True)
+        if member.group is not None and not is_counted(member):
+            mark(member, self.using, counted=True)
             self._count(member.group, pending=-1, failed=1)
 
     def _count(self, group: UUID, *, pending: int = 0, failed: int = 0) -> None:
@@ -155,12 +136,12 @@ class Wave:
         if group.group is None:
             self._close(group)
         if first_time:
-            self._call(group.on_finish, group)
+            self._call("on_finish", group)
         if group.failed:
-            self._call(group.on_failure, group)
+            self._call("on_failure", group)
             self.give_up(group)
         else:
-            self._call(group.on_success, group)
+            self._call("on_success", group)
             has_heirs = bool(_flow_of(group).get("steps"))
             self.go_on(group, values_of(group.pk, self.using) if has_heirs else None)
 
@@ -172,9 +153,16 @@ class Wave:
         ids = [group.pk] if group.failed else tree_of([group.pk], self.using)
         TaskGroup.objects.using(self.using).filter(pk__in=ids).update(finished_at=Now())
 
-    def _call(self, callback: Element | None, group: TaskGroup) -> None:
-        if callback is not None:
+    def _call(self, name: str, group: TaskGroup) -> None:
+        callback = getattr(group, name)
+        if callback is None:
+            return
+        try:
             self._begun.append((row_of(callback, (str(group.pk),)), callback["sharded"]))
+        except Exception:
+            if not self._leaves_out_unreadable:
+                raise
+            logger.exception("%s of group %s cannot be read, and is left out", name, group.pk)
 
     def _leave_group(self, member: TaskRecord | TaskGroup) -> None:
         """Let what follows stand for `member` in its group's results."""
@@ -193,12 +181,12 @@ def _flow_of(member: TaskRecord | TaskGroup) -> dict[str, Any]:
     return flow or {}
 
 
-def _is_counted(member: TaskRecord | TaskGroup) -> bool:
+def is_counted(member: TaskRecord | TaskGroup) -> bool:
     """Tell whether `member` is among those that its group has counted as failed."""
     return bool(_flow_of(member).get("counted"))
 
 
-def _mark(member: TaskRecord | TaskGroup, using: str, *, counted: bool) -> None:
+def mark(member: TaskRecord | TaskGroup, using: str, *, counted: bool) -> None:
     """Write down whether `member` is counted as failed; not into `member`, since this may yet be rolled back."""
     flow = {**_flow_of(member), "counted": counted}
     column = {"flow": flow}
@@ -207,7 +195,7 @@ def _mark(member: TaskRecord | TaskGroup, using: str, *, counted: bool) -> None:
     _rows_of(member, using).update(**column)
 
 
-def _facts_of(record: TaskRecord) -> AbstractContextManager[None]:
+def facts_of(record: TaskRecord) -> AbstractContextManager[None]:
     """Let what follows know what `record` knew, where somebody else than its own worker says that it has ended."""
     job = JOB.get()
     if job is not None and job.record is not None and job.record.pk == record.pk:

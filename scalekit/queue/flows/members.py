@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
-from scalekit.queue.conf import settings
 from scalekit.queue.records.grouping import GroupCommit
-from scalekit.queue.records.quickly import can_be_quick
-from scalekit.queue.records.steps import Ended, Ending
+from scalekit.queue.records.quickly import can_be_quick, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from scalekit.queue.records.steps import Ended, Ending
 
 SQL = Path(__file__).with_name("succeed_and_count.sql").read_text()
 
@@ -45,20 +44,7 @@ def _is_plain(ending: Ending) -> bool:
 
 
 def _write(database: str, endings: Sequence[Ending]) -> list[Ended | None]:
-    said = [
-        {"id": str(ending.id), "attempt": ending.record.attempt, "value": ending.value}
-        for ending in endings
-    ]
-    with connections[database].cursor() as cursor:
-        keep = settings.KEEP_SUCCESSFUL_SECONDS
-        cursor.execute(SQL, {"said": json.dumps(said), "keep": keep})
-        finished = dict(cursor.fetchall())
-    return [
-        Ended("written", {**ending.fields, "finished_at": at}, at)
-        if (at := finished.get(ending.id))
-        else None
-        for ending in endings
-    ]
+    return succeed(database, endings, SQL)
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
+
 from scalekit.queue.conf import settings
 from scalekit.queue.exceptions import GroupFailed, GroupPending, GroupUnknown
-from scalekit.queue.models import TaskGroup, TaskRecord
+from scalekit.queue.models import Status, TaskGroup, TaskRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +39,28 @@ class GroupResult:
         """Read it again. Raises `GroupUnknown` when it has been forgotten."""
         now = _find(UUID(self.id), [self.database])
         self.pending, self.failed = now.pending, now.failed
+
+    def cancel(self, *, running: bool = False) -> int:
+        """Cancel every job of it that waits to be run, or to be tried again; return how many were cancelled.
+
+        Those that run go on to their end, with all that follows them in a pipeline. With ``running=True`` they are
+        asked to stop, as `scalekit.queue.cancel` does. A member that is cancelled has failed: when all have ended,
+        `on_failure` and `on_finish` are called as ever.
+        """
+        from scalekit.queue.cancelling import cancel_found
+
+        wanted = [Status.READY, Status.RUNNING] if running else [Status.READY]
+        groups = tree_of([UUID(self.id)], self.database)
+        jobs = TaskRecord.objects.using(self.database).filter(group__in=groups, status__in=wanted)
+        cancelled = [
+            cancel_found(job, self.database, running=running) for job in jobs.order_by("pk")
+        ]
+        self.refresh()
+        return sum(cancelled)
+
+    async def acancel(self, *, running: bool = False) -> int:
+        """Do what `cancel` does, from async code."""
+        return await sync_to_async(self.cancel, thread_sensitive=True)(running=running)
 
     def results(self) -> list[Any]:
         """Return where each member stands, in order: a TaskResult, or a GroupResult for a group in the group.

@@ -3,10 +3,11 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from django.db import close_old_connections, connections, reset_queries
+from django.db import close_old_connections, connections
 from dramatiq import Middleware
 
 from scalekit.queue.commits import has_begun
+from scalekit.queue.facts import JOB
 
 _begun_before: ContextVar[frozenset[str]] = ContextVar("scalekit_queue_begun", default=frozenset())
 
@@ -20,11 +21,14 @@ class DatabaseConnections(Middleware):
     """
 
     def before_process_message(self, broker: Any, message: Any) -> None:
-        reset_queries()
-        close_old_connections()
+        for connection in connections.all(initialized_only=True):
+            connection.queries_log.clear()
+            connection.close_if_unusable_or_obsolete()
 
     def after_process_message(self, broker: Any, message: Any, **_: Any) -> None:
-        close_old_connections()
+        job = JOB.get()
+        if job is None or not job.is_put_off:  # else this thread may write yet how it ended
+            close_old_connections()
 
     after_skip_message = after_process_message
 

@@ -24,16 +24,17 @@ class Events(Middleware):
         self, broker: Any, message: Any, *, result: Any = None, exception: Any = None
     ) -> None:
         job = JOB.get()
-        if job is not None:
-            _announce(job, job.outcome(exception))
+        if job is not None and not job.is_put_off:
+            announce(job, job.outcome(exception))
 
     def after_skip_message(self, broker: Any, message: Any) -> None:
         job = JOB.get()
         if job is not None:
-            _announce(job, "skipped")
+            announce(job, "skipped")
 
 
-def _announce(job: Job, outcome: Outcome) -> None:
+def announce(job: Job, outcome: Outcome) -> None:
+    """Say that `job` is over, and how it went."""
     JOB_FINISHED.emit(
         task=job.task, queue=job.queue, outcome=outcome, duration=job.duration, wait=job.wait
     )

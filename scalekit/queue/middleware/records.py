@@ -58,14 +58,16 @@ class Records(Middleware):
     def after_process_message(
         self, broker: Any, message: Any, *, result: Any = None, exception: Any = None
     ) -> None:
+        from scalekit.queue.settling import put_off
+
         job = _unsettled_job()
-        if job is not None:
-            _settle(job, exception)
+        if job is not None and not (exception is None and put_off(job)):
+            settle(job, exception)
 
     def after_skip_message(self, broker: Any, message: Any) -> None:
         job = _unsettled_job()
         if job is not None:
-            _settle(job, JobSkipped())
+            settle(job, JobSkipped())
 
 
 def _unsettled_job() -> Job | None:
@@ -83,7 +85,7 @@ def _report(error: Exception, message: Any) -> None:
         )
 
 
-def _settle(job: Job, error: BaseException | None) -> None:
+def settle(job: Job, error: BaseException | None) -> None:
     """Write how the attempt went. What cannot be written, a value or a traceback, makes the job FAILED."""
     from scalekit.queue.leases import held
     from scalekit.queue.records import finish
@@ -99,22 +101,18 @@ def _settle(job: Job, error: BaseException | None) -> None:
 
 
 def _write_down(job: Job, error: BaseException | None) -> None:
-    from scalekit.queue.records import finish, postpone, retry_later
+    from scalekit.queue.records import finish, postpone, retry_later, value_of
 
     if error is None and job.message.failed:  # given up by a middleware before it ran
         finish(job, error=JobSkipped())
     elif error is None:
-        finish(job, value=_value_of(job))
+        finish(job, value=value_of(job))
     elif isinstance(error, Shutdown):
         postpone(job, 0)
     elif _is_final(job, error):
         finish(job, error=error)
     else:
         retry_later(job, error, _delay(job, error))
-
-
-def _value_of(job: Job) -> Any:
-    return None if job.result is None else job.result._return_value  # noqa: SLF001 - Django's backends set it
 
 
 def _is_final(job: Job, error: BaseException) -> bool:

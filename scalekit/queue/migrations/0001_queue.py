@@ -1,7 +1,20 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import django.db.models.functions.datetime
 from django.db import migrations, models
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import StateApps
+
+
+def make_keys_unique(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Let a plain constraint do it where there are no partial indexes: that lets any number of NULLs in, too."""
+    if not schema_editor.connection.features.supports_partial_indexes:
+        constraint = models.UniqueConstraint(fields=["unique_key"], name="scalekit_queue_unique")
+        schema_editor.add_constraint(apps.get_model("scalekit_queue", "TaskRecord"), constraint)
 
 
 class Migration(migrations.Migration):
@@ -375,13 +388,21 @@ class Migration(migrations.Migration):
                         name="scalekit_queue_group",
                     ),
                 ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("unique_key__isnull", False)),
-                        fields=("unique_key",),
-                        name="scalekit_queue_unique",
-                    )
-                ],
             },
+        ),
+        # Not with its table, since Django then runs the statement None where there are no partial indexes.
+        migrations.AddConstraint(
+            model_name="taskrecord",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("unique_key__isnull", False)),
+                fields=("unique_key",),
+                name="scalekit_queue_unique",
+            ),
+        ),
+        migrations.RunPython(
+            make_keys_unique,
+            migrations.RunPython.noop,
+            atomic=False,  # beyond that of the migration: MySQL changes no table in a transaction
+            hints={"model_name": "taskrecord"},
         ),
     ]

@@ -20,6 +20,16 @@ from scalekit.queue.records.states import (
     postpone,
     retries_of,
     retry_later,
+    value_of,
 )
 
-__all__ = ["claim", "fail", "finish", "new_row", "postpone", "retries_of", "retry_later"]
+__all__ = [
+    "claim",
+    "fail",
+    "finish",
+    "new_row",
+    "postpone",
+    "retries_of",
+    "retry_later",
+    "value_of",
+]

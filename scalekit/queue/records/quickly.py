@@ -68,8 +68,10 @@ def _records(rows: Iterable[Sequence[Any]], connection: Any) -> Iterator[TaskRec
         yield TaskRecord.from_db(connection.alias, names, values)
 
 
-def succeed(database: str, endings: Sequence[Ending]) -> list[Ended | None]:
-    """Finish the jobs that succeeded and have nothing to say but their value."""
+def succeed(
+    database: str, endings: Sequence[Ending], statement: str = SUCCEED
+) -> list[Ended | None]:
+    """Finish the jobs that succeeded and have nothing to say but their value; those that `statement` finishes."""
     said = [
         {"id": str(ending.id), "attempt": ending.record.attempt, "value": ending.value}
         for ending in endings
@@ -79,7 +81,7 @@ def succeed(database: str, endings: Sequence[Ending]) -> list[Ended | None]:
         return [None] * len(endings)
     with connections[database].cursor() as cursor:
         keep = settings.KEEP_SUCCESSFUL_SECONDS
-        cursor.execute(SUCCEED, {"said": json.dumps(said), "keep": keep})
+        cursor.execute(statement, {"said": json.dumps(said), "keep": keep})
         finished = dict(cursor.fetchall())
     return [
         Ended("written", {**ending.fields, "finished_at": at}, at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 from datetime import timedelta
 from traceback import format_exception
@@ -19,10 +18,11 @@ from scalekit.queue.events import COMPLETION_REJECTED, JOB_TAKEN_OVER
 from scalekit.queue.exceptions import MessageRefused, TaskCancelled, WorkerDied
 from scalekit.queue.leases import held
 from scalekit.queue.models import Status, TaskRecord
-from scalekit.queue.records.steps import KEPT_ERRORS, Claim, Claimed, Ended, Ending
-from scalekit.queue.records.store import claims, endings, insisting, is_outage
+from scalekit.queue.records.answers import claimed
+from scalekit.queue.records.steps import KEPT_ERRORS, Claimed, Ended, Ending
+from scalekit.queue.records.store import endings, insisting, is_outage
 from scalekit.queue.records.writing import write
-from scalekit.queue.results import announce_given_up, worker_id
+from scalekit.queue.results import announce_given_up
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,15 +42,13 @@ def claim(job: Job) -> None:
     delivered again.
     """
     database, id_ = _place_of(job)
-    claimed = claims.submit(database, Claim(id_, worker_id(os.getpid())))
-    if claimed.record is None or not claimed.is_ours:
-        raise _skip(f"The job is {claimed.verdict}.")
-    job.record = claimed.record
-    held.add(job)
-    if claimed.record.deaths and claimed.verdict != "begin":
-        _announce_takeover(job, claimed)
-    if not claimed.may_run:
-        _give_up(job, TaskCancelled() if claimed.verdict == "cancelled" else WorkerDied())
+    answer = claimed(job, database, id_)
+    if answer.record is None or not answer.is_ours:
+        raise _skip(f"The job is {answer.verdict}.")
+    if answer.record.deaths and answer.verdict != "begin":
+        _announce_takeover(job, answer)
+    if not answer.may_run:
+        _give_up(job, TaskCancelled() if answer.verdict == "cancelled" else WorkerDied())
 
 
 def finish(job: Job, *, value: Any = None, error: BaseException | None = None) -> bool:
@@ -100,6 +98,11 @@ def fail(
 def retries_of(record: TaskRecord) -> int:
     """Return how many retries of `record` count, once its latest attempt has failed."""
     return record.attempt - 1 - record.forgiven - record.deaths
+
+
+def value_of(job: Job) -> Any:
+    """Return what the task of `job` has returned, as JSON."""
+    return None if job.result is None else job.result._return_value  # noqa: SLF001 - Django's backends set it
 
 
 def final_fields(status: Status) -> dict[str, Any]:
@@ -168,12 +171,19 @@ def _end(job: Job, ending: Ending, outcome: Outcome) -> bool:
         ended = insisting(database, lambda: endings.submit(database, ending))
     if ended.verdict == "cancelled":
         return finish(job, error=TaskCancelled())
+    return note(job, ending, ended, outcome)
+
+
+def note(job: Job, ending: Ending, ended: Ended, outcome: Outcome) -> bool:
+    """Let `job`, and its row in memory, know what came of `ending`; False where that was not its worker's to say."""
     held.discard(job)
-    job.ending = "late" if ended.verdict == "late" else outcome
     if ended.verdict == "late":
+        job.ending = "late"
         COMPLETION_REJECTED.emit(task=job.task, queue=job.queue, id=str(ending.id))
         return False
     _remember(ending.record, ended)
+    # One that succeeded is a dead letter all the same where what follows it could not be sent.
+    job.ending = "failed" if ending.record.status == Status.FAILED else outcome
     return True
 
 
@@ -270,8 +280,8 @@ def _skip(why: str) -> Exception:
     return SkipMessage(why)
 
 
-def _announce_takeover(job: Job, claimed: Claimed) -> None:
-    outcome = "begun again" if claimed.may_run else "given up"
+def _announce_takeover(job: Job, answer: Claimed) -> None:
+    outcome = "begun again" if answer.may_run else "given up"
     record = _record_of(job)
     JOB_TAKEN_OVER.emit(
         task=record.path, queue=record.queue_name, outcome=outcome, id=str(record.pk)

@@ -3,6 +3,7 @@
 `queue_database`   the entry of DATABASES["default"], a fresh database for each test
 `queue_databases`  DATABASES; override it in a test module for more than one (`new_queue_database` makes them)
 `queue_settings`   further settings, of this process and of those that are started; override it likewise
+`own_valkey`       a Valkey for the broker of this test alone
 `options`          OPTIONS of the broker; `broker_entry` the whole of SCALEKIT_QUEUE_BROKER["default"]
 `broker`           the broker, with this process's Django on all of the above: enqueue here
 `start_worker`     one worker process, no supervisor: kill it and it is dead
@@ -90,9 +91,16 @@ def queue_settings():
 
 
 @pytest.fixture
-def options(valkey):
+def own_valkey(scalekit_servers):
+    """Give a Valkey of this test alone, which may be killed; nothing in it survives that."""
+    return scalekit_servers.valkey("queue")
+
+
+@pytest.fixture
+def options(request):
     """Give the broker's OPTIONS; what the tests leave behind lies under a name of its own."""
-    return {"url": valkey.url, "namespace": uuid4().hex}
+    whose = "own_valkey" if "own_valkey" in request.fixturenames else "valkey"
+    return {"url": request.getfixturevalue(whose).url, "namespace": uuid4().hex}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from dramatiq.middleware import SkipMessage
 from scalekit.queue import cancel, group, once, pipeline, records, step
 from scalekit.queue.dead_letters import find, requeue
 from scalekit.queue.flows import members
+from scalekit.queue.housekeeping import forget_groups
 from scalekit.queue.models import Status, TaskGroup, TaskRecord
 from scalekit.queue.records.steps import Ending
 from tests.integration.queue.conftest import eventually
@@ -258,3 +259,22 @@ def test_other_effects_do_not_wait():
         thread.start()
         thread.join(20)
         assert answers == [True]
+
+
+def test_groups_are_forgotten_in_the_order_in_which_others_lock_them(meanwhile, settings):
+    """Else the two wait for each other, and one of them is rolled back: a deadlock."""
+    settings.SCALEKIT_QUEUE_KEEP_SUCCESSFUL_SECONDS = 1
+    group([group([]), group([])]).enqueue()
+    outer, *_, last = ids = list(TaskGroup.objects.order_by("pk").values_list("pk", flat=True))
+    for pk in ids:  # they lie on the disk in this order, in which a DELETE comes upon them
+        TaskGroup.objects.filter(pk=pk).update(finished_at="2020-01-01T00:00Z")
+    with meanwhile(lambda: forget_groups("default")) as (begin_other, answers):
+        lock(last)
+        begin_other()
+        lock(outer)
+    assert answers == [None]
+    assert not TaskGroup.objects.exists()
+
+
+def lock(pk):
+    TaskGroup.objects.select_for_update().get(pk=pk)

@@ -30,20 +30,6 @@ pytestmark = pytest.mark.servers
 NOTICED = 0.25  # seconds; waiting for a broker takes longer, the moods of a busy machine do not
 
 
-@pytest.fixture
-def own_valkey(scalekit_servers):
-    """Give a Valkey of this test alone, which may be killed; nothing in it survives that."""
-    return scalekit_servers.valkey("queue")
-
-
-@pytest.fixture
-def options(request, options):
-    """Let a test that asks for a Valkey of its own have its broker there."""
-    if "own_valkey" in request.fixturenames:
-        return {**options, "url": request.getfixturevalue("own_valkey").url}
-    return options
-
-
 def waiting(broker):
     return broker.stats(["default"])["default"].ready
 

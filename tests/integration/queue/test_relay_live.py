@@ -25,20 +25,6 @@ LONG_AGO = "2000-01-01T00:00Z"
 
 
 @pytest.fixture
-def own_valkey(scalekit_servers):
-    """Give a Valkey of this test alone, which may be killed; nothing in it survives that."""
-    return scalekit_servers.valkey("queue")
-
-
-@pytest.fixture
-def options(request, options):
-    """Let a test that asks for a Valkey of its own have its broker there."""
-    if "own_valkey" in request.fixturenames:
-        return {**options, "url": request.getfixturevalue("own_valkey").url}
-    return options
-
-
-@pytest.fixture
 def due(broker):
     """Give a function that stores so many jobs which nobody has published."""
 

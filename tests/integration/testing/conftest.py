@@ -3,12 +3,15 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import subprocess
 import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.integration.testing.projects import QUIET
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -65,3 +68,22 @@ def environment():
     """The environment for another Python that uses scalekit from this checkout."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def passes(environment, request):
+    """Give a function that runs tests in the module's PROJECT, or in another folder, and fails where they do."""
+
+    def passes(arguments, project=None, **extra):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=project or request.module.PROJECT,
+            env={**environment, "DJANGO_SETTINGS_MODULE": "settings", **QUIET, **extra},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return passes

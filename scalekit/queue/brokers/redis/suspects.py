@@ -30,6 +30,9 @@ class HeldMessage(MessageProxy):
     def __init__(self, message: Message[Any], held_as: str, deaths: int = 0) -> None:
         super().__init__(message)
         self.held_as, self.deaths, self.fetched = held_as, deaths, time.monotonic()
+        # What is asked for most, some thirty times a job, and would be looked up in the message each time.
+        self.options, self.message_id = message.options, message.message_id
+        self.actor_name, self.queue_name = message.actor_name, message.queue_name
 
 
 class Suspects(Middleware):

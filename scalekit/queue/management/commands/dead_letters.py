@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.management.base import CommandError
+from django.utils.translation import ngettext
 
 from scalekit.core.teaching import Formatter, TeachingCommand
 from scalekit.queue import dead_letters
@@ -134,7 +135,7 @@ class Command(TeachingCommand):
         self._report(action, done, refused, options)
 
     def _confirm(self, total: int) -> bool:
-        answer = input(f"Remove {total} dead letters for good? Type yes: ")
+        answer = input(f"Remove {_letters(total)} for good? Type yes: ")
         return answer.strip().lower() == "yes"
 
     def _report(
@@ -150,13 +151,17 @@ class Command(TeachingCommand):
             left = {str(id_): why for id_, why in refused.items()}
             self.print_json({word: count, "dry_run": bool(would), "refused": left})
             return
-        self.stdout.write(self.style.SUCCESS(f"{count} dead letters {would}{word}."))
+        self.stdout.write(self.style.SUCCESS(f"{_letters(count)} {would}{word}."))
         for id_, why in list(refused.items())[:SHOWN_REASONS]:
             self.stdout.write(self.style.WARNING(f"{id_} was left: {why}."))
         if len(refused) > SHOWN_REASONS:
             self.stdout.write(
                 f"... and {len(refused) - SHOWN_REASONS} more; --json lists all of them."
             )
+
+
+def _letters(number: int) -> str:
+    return ngettext("%d dead letter", "%d dead letters", number) % number
 
 
 def _add_filters(parser: ArgumentParser) -> None:
