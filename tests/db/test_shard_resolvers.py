@@ -165,7 +165,7 @@ def test_an_async_view_is_locked_once_the_shard_is_known(order):
     async def counted():
         from tests.db.shop.models import Order
 
-        return await Order.objects.acount()
+        return await Order.objects.acount()  # codespell:ignore acount
 
     async def serve():
         return await get(view, user=user(7))
