@@ -269,7 +269,13 @@ def test_async_code_finds_the_same_shards():
         changed = await rows.aupdate(rank=5)
         read = [row.rank async for row in rows.aiterator()]
         await comment.adelete()
-        return found, fresh.photo == photo, changed, read, await rows.acount()  # codespell:ignore acount
+        return (
+            found,
+            fresh.photo == photo,
+            changed,
+            read,
+            await rows.acount(),
+        )  # codespell:ignore acount
 
     assert async_to_sync(work)() == (True, True, 1, [5], 0)
 
