@@ -41,7 +41,7 @@ def _empty(shards):
     with _opened(folder, shards):
         for app in ("contenttypes", "scalekit_db"):
             create_tables("default", app=app)
-        create_tables("default", *shards, app="gallery")
+        create_tables("default", *shards, app="pictures")
     return folder
 
 
@@ -50,7 +50,7 @@ def _opened(folder, shards):
     entries = {name: sqlite(folder / f"{name}.sqlite3") for name in ("default", *shards)}
     with (
         override_settings(
-            INSTALLED_APPS=list(dict.fromkeys([*settings.INSTALLED_APPS, "tests.db.gallery"]))
+            INSTALLED_APPS=list(dict.fromkeys([*settings.INSTALLED_APPS, "tests.db.pictures"]))
         ),
         databases(entries, SCALEKIT_DB_SHARDING=sharding(*shards) if shards else {}),
     ):
@@ -58,7 +58,7 @@ def _opened(folder, shards):
 
 
 def model(name):
-    return apps.get_model("gallery", name)
+    return apps.get_model("pictures", name)
 
 
 def home(key):

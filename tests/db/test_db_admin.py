@@ -73,7 +73,7 @@ def photos():
     ]
 
 
-LIST = "/admin/gallery/photo/"
+LIST = "/admin/pictures/photo/"
 NO_FRAME = {
     "frame-TOTAL_FORMS": 0,
     "frame-INITIAL_FORMS": 0,
@@ -111,7 +111,7 @@ def test_a_row_is_added_on_the_shard_of_its_key(client):
 
 def test_a_row_is_added_beside_the_one_it_hangs_on(client, photos):
     answer = client.post(
-        "/admin/gallery/comment/add/", {"photo": photos[1].pk, "author": 1, "rank": 1}
+        "/admin/pictures/comment/add/", {"photo": photos[1].pk, "author": 1, "rank": 1}
     )
     assert answer.status_code == 302
     assert photos[1].comments.get()._state.db == home(apart()[1])

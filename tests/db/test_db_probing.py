@@ -135,6 +135,6 @@ def _copied(row, alias):
     """Write a row to another shard as a move would, past all that watches."""
     with connections[alias].cursor() as cursor:
         cursor.execute(
-            "INSERT INTO gallery_photo (id, owner_id, rank) VALUES (%s, %s, %s)",
+            "INSERT INTO pictures_photo (id, owner_id, rank) VALUES (%s, %s, %s)",
             [row.pk, row.owner_id, row.rank],
         )

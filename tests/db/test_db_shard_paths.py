@@ -38,7 +38,7 @@ def stored_on(name):
     found = set()
     for alias in NAMES:
         with connections[alias].cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM gallery_{name.lower()}")
+            cursor.execute(f"SELECT count(*) FROM pictures_{name.lower()}")
             found |= {alias} if cursor.fetchone()[0] else set()
     return found
 
@@ -246,13 +246,13 @@ def test_a_row_that_has_lost_its_key_is_saved_where_it_lies():
 
 def test_models_inside_a_migration_place_their_rows_the_same_way():
     past = ProjectState.from_apps(apps).apps
-    photo = past.get_model("gallery", "Photo")(owner_id=apart()[1])
+    photo = past.get_model("pictures", "Photo")(owner_id=apart()[1])
     photo.save()
-    comment = past.get_model("gallery", "Comment")(photo_id=photo.pk, author_id=1)
+    comment = past.get_model("pictures", "Comment")(photo_id=photo.pk, author_id=1)
     comment.save()
-    story = past.get_model("gallery", "Story")(owner_id=apart()[1])
+    story = past.get_model("pictures", "Story")(owner_id=apart()[1])
     story.save()
-    remark = past.get_model("gallery", "Remark")(story=story)
+    remark = past.get_model("pictures", "Remark")(story=story)
     remark.save()
     rows = (photo, comment, story, remark)
     assert {row._state.db for row in rows} == {home(apart()[1])}

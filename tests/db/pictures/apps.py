@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 
-class GalleryConfig(AppConfig):
-    name = "tests.db.gallery"
-    label = "gallery"
+class PicturesConfig(AppConfig):
+    name = "tests.db.pictures"
+    label = "pictures"
     default_auto_field = "django.db.models.BigAutoField"

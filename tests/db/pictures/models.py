@@ -33,7 +33,7 @@ class Photo(ShardedModel):
     owner = outside(Person, related_name="photos")
     rank = models.IntegerField(default=0)
     tags = models.ManyToManyField(Tag, blank=True, related_name="photos")
-    notes = ShardedGenericRelation("gallery.Note")
+    notes = ShardedGenericRelation("pictures.Note")
 
     shard_group, shard_key = "users", "owner"
 
