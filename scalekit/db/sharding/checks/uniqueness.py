@@ -32,16 +32,21 @@ def faults_of_uniqueness(model: type[ShardedModel]) -> Iterator[CheckMessage]:
     for name, fields in _unique(model):
         if not _is_unique_everywhere(model, fields) and name not in model.unique_within_shard:
             columns = ", ".join(sorted(field.name for field in fields)) or name
-            one = len(fields) == 1 and not fields[0].primary_key
-            index = f'shard_lookups = ["{columns}"], an index over all shards; ' if one else ""
             yield Error(
                 f"{model.__name__} has {name} unique within each shard alone: no two rows of one shard have the same "
                 f"{columns}, but those of two shards may.",
-                hint=f"Write {index}add the shard key to the constraint; or, if a shard is enough, "
-                f'unique_within_shard = ["{name}"].',
+                hint=f'{_remedy(name, fields)} If a shard is enough, write unique_within_shard = ["{name}"].',
                 obj=model,
                 id="scalekit.db.E035",
             )
+
+
+def _remedy(name: str, fields: Collection[Any]) -> str:
+    if any(field.primary_key for field in fields):
+        return "Write id = SnowflakeField(primary_key=True), or a UUIDv7Field."
+    if len(fields) == 1:
+        return f'Write shard_lookups = ["{name}"], an index over all shards, or add the shard key to the constraint.'
+    return "Add the shard key to the constraint."
 
 
 def faults_of_lookups(model: type[ShardedModel]) -> Iterator[CheckMessage]:

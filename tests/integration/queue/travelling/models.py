@@ -20,6 +20,7 @@ class Photo(ShardedModel):
     owner_id = models.BigIntegerField()
 
     shard_group, shard_key = "users", "owner_id"
+    unique_within_shard = ("id",)  # the test gives ids itself
 
     class Meta:
         managed = False
