@@ -274,8 +274,8 @@ def test_async_code_finds_the_same_shards():
             fresh.photo == photo,
             changed,
             read,
-            await rows.acount(),
-        )  # codespell:ignore acount
+            await rows.acount(),  # codespell:ignore acount
+        )
 
     assert async_to_sync(work)() == (True, True, 1, [5], 0)
 
