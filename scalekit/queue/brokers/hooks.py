@@ -45,7 +45,7 @@ class Emitting(Broker):
                 getattr(middleware, name)(self, *args, **kwargs)
             except MiddlewareError:
                 raise
-            except Exception:
+            except Exception:  # as in Dramatiq: no middleware keeps the others from their turn
                 self.logger.critical(
                     "Unexpected failure in %s of %r.", name, middleware, exc_info=True
                 )
@@ -55,7 +55,7 @@ class Emitting(Broker):
         for middleware in reversed(self._hooked(name)):
             try:
                 getattr(middleware, name)(self, *args, **kwargs)
-            except Exception:
+            except Exception:  # as in Dramatiq: no middleware keeps the others from their turn
                 self.logger.critical(
                     "Unexpected failure in %s of %r.", name, middleware, exc_info=True
                 )

@@ -91,7 +91,7 @@ def migrate(target: Target, alias: str, tell: Tell) -> None:
         watch = Watch(alias, tell, loaded=stack.close)
         try:
             call_command(_command(watch), *target.labels, **target.options(alias))
-        except BaseException as error:
+        except BaseException as error:  # an interrupt too: the ledger and the screen hear of it
             watch.failed(error)
             raise
 

@@ -38,7 +38,9 @@ class Coordinator:
         try:
             self._prepare(writers)
             self._decide()
-        except BaseException as error:
+        except (
+            BaseException
+        ) as error:  # an interrupt too: what is prepared must hear of the outcome
             if self._outcome(error) == Outcome.ROLLBACK:
                 self._undo()
                 raise
